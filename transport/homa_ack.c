@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Acknowledgements: the client tells the server that it has a response, so that the
+ * server can forget the RPC. They ride on later DATA, up to five go in an ACK packet, and
+ * what is lost is asked for with NEED_ACK. What the server has forgotten it still knows
+ * to be finished, for as long as the dedupe window reaches.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "homa_state.h"
+
+/* ---- finished requests ---- */
+
+int homa_dedupe_init(struct homa *homa)
+{
+	struct homa_dedupe *d = &homa->finished;
+
+	d->size = 1;
+	while (d->size < homa->params.dedupe_window)
+		d->size *= 2;
+	d->ring = calloc(d->size, sizeof(*d->ring));
+	d->buckets = calloc(d->size, sizeof(*d->buckets));
+	d->chain = calloc(d->size, sizeof(*d->chain));
+	return d->ring && d->buckets && d->chain ? 0 : -ENOMEM;
+}
+
+void homa_dedupe_free(struct homa *homa)
+{
+	free(homa->finished.ring);
+	free(homa->finished.buckets);
+	free(homa->finished.chain);
+}
+
+static uint64_t fingerprint(const struct homa *homa, const struct homa_peer *peer, uint64_t id)
+{
+	/* By address, not by pointer: a peer may be forgotten and made again. */
+	return homa_hash(homa, homa_hash(homa, peer->remote.q[0], peer->remote.q[1]), id | 1);
+}
+
+/* Takes the oldest entry, which is about to be overwritten, out of its bucket. */
+static void forget(struct homa_dedupe *d, uint32_t slot)
+{
+	uint32_t *link = &d->buckets[d->ring[slot] & (d->size - 1)];
+
+	while (*link != slot + 1)
+		link = &d->chain[*link - 1];
+	*link = d->chain[slot];
+}
+
+void homa_dedupe_add(struct homa *homa, const struct homa_peer *peer, uint64_t id)
+{
+	struct homa_dedupe *d = &homa->finished;
+	uint32_t slot = d->count & (d->size - 1);
+	uint64_t print = fingerprint(homa, peer, id);
+	uint32_t *bucket = &d->buckets[print & (d->size - 1)];
+
+	if (d->count >= d->size)
+		forget(d, slot);
+	d->count++;
+	d->ring[slot] = print;
+	d->chain[slot] = *bucket;
+	*bucket = slot + 1;
+}
+
+bool homa_dedupe_has(const struct homa *homa, const struct homa_peer *peer, uint64_t id)
+{
+	const struct homa_dedupe *d = &homa->finished;
+	uint64_t print = fingerprint(homa, peer, id);
+
+	for (uint32_t i = d->buckets[print & (d->size - 1)]; i; i = d->chain[i - 1])
+		if (d->ring[i - 1] == print)
+			return true;
+	return false;
+}
+
+/* ---- the client's part ---- */
+
+/* An ACK packet with the acks that are noted for the peer. */
+static struct homa_packet_out take_all(struct homa_peer *peer)
+{
+	struct homa_packet_out packet = { .header_length = sizeof(struct homa_ack_header) };
+	struct homa_ack_header *ack = &packet.header.ack;
+
+	ack->count = wire16(peer->ack_count);
+	for (uint32_t i = 0; i < peer->ack_count; i++) {
+		ack->acks[i].client_id = wire64(peer->acks[i].id);
+		ack->acks[i].server_port = wire16(peer->acks[i].server_port);
+	}
+	peer->ack_count = 0;
+	return packet;
+}
+
+void homa_ack_queue(struct homa *homa, struct homa_rpc *rpc)
+{
+	struct homa_peer *peer = rpc->peer;
+
+	if (peer->ack_count == HOMA_ACKS_PER_PACKET) {
+		struct homa_packet_out packet = take_all(peer);
+
+		homa_control_send(homa, rpc, HOMA_ACK, &packet);
+		return;
+	}
+	peer->acks[peer->ack_count].id = rpc->id;
+	peer->acks[peer->ack_count].server_port = rpc->remote_port;
+	peer->ack_count++;
+}
+
+struct homa_ack_entry homa_ack_take(struct homa_peer *peer)
+{
+	struct homa_ack_entry entry = { 0 };
+
+	if (peer->ack_count) {
+		peer->ack_count--;
+		entry.client_id = wire64(peer->acks[peer->ack_count].id);
+		entry.server_port = wire16(peer->acks[peer->ack_count].server_port);
+	}
+	return entry;
+}
+
+void homa_need_ack_input(struct homa *homa, struct homa_peer *peer, const struct homa_packet_in *packet,
+			 struct homa_rpc *rpc)
+{
+	struct homa_packet_out answer;
+
+	if (rpc && rpc->state != HOMA_RPC_DONE) {
+		homa_recv_request_missing(homa, rpc);
+		return;
+	}
+	answer = take_all(peer);
+	homa_control_answer(homa, peer, (const void *)packet->data, &answer, HOMA_ACK);
+}
+
+/* ---- the server's part ---- */
+
+static void finish(struct homa *homa, struct homa_rpc *rpc)
+{
+	/* Only a response that was sent can have been received: anything else is a forgery. */
+	if (rpc->state != HOMA_RPC_OUTGOING || rpc->out.sent < rpc->out.length)
+		return;
+	homa_dedupe_add(homa, rpc->peer, rpc->id);
+	homa_rpc_free(homa, rpc);
+}
+
+void homa_ack_entry_input(struct homa *homa, struct homa_peer *peer, const struct homa_ack_entry *entry)
+{
+	struct homa_rpc *rpc;
+
+	if (!entry->client_id)
+		return;
+	rpc = homa_server_rpc_find(homa, peer, wire64(entry->client_id) | 1);
+	if (rpc && rpc->local_port == wire16(entry->server_port))
+		finish(homa, rpc);
+}
+
+void homa_ack_input(struct homa *homa, struct homa_peer *peer, const struct homa_packet_in *packet)
+{
+	const struct homa_ack_header *ack = (const void *)packet->data;
+	uint32_t count = wire16(ack->count);
+	struct homa_rpc *rpc = homa_server_rpc_find(homa, peer, wire64(ack->common.sender_id) | 1);
+
+	if (rpc && rpc->local_port == wire16(ack->common.dport) && rpc->remote_port == wire16(ack->common.sport))
+		finish(homa, rpc);
+	if (count > HOMA_ACKS_PER_PACKET)
+		count = HOMA_ACKS_PER_PACKET;
+	for (uint32_t i = 0; i < count; i++)
+		homa_ack_entry_input(homa, peer, &ack->acks[i]);
+}
