@@ -1,0 +1,21 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Runs a fuzzer, from the corpus in the tree and without adding to it:
+#
+#	tests/fuzz/run.sh TARGET RUNS [MAX_LENGTH]
+#
+# A finding stays in $BUILD, and its path is in the output.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+target=$1 runs=$2 length=${3:-256}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+seeds=tests/fuzz/corpus/${target%_fuzz}
+if ! "$BUILD/tests/$target" -runs="$runs" -max_len="$length" -seed=1 -timeout=10 -rss_limit_mb=1024 \
+	-artifact_prefix="$BUILD/" "$work" "$seeds" >"$work.log" 2>&1; then
+	tail -n 60 "$work.log"
+	rm -f "$work.log"
+	exit 1
+fi
+echo "$target: $(grep -E '^Done ' "$work.log"), no finding"
+rm -f "$work.log"
