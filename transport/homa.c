@@ -57,6 +57,15 @@ int homa_create(const struct homa_params *params, const struct homa_ops *ops, vo
 	return 0;
 }
 
+void homa_shutdown(struct homa *homa, uint64_t now_ns)
+{
+	struct homa_peer *peer;
+
+	homa->now_ns = now_ns;
+	TAILQ_FOREACH (peer, &homa->peers, lru)
+		homa_ack_flush(homa, peer);
+}
+
 void homa_destroy(struct homa *homa)
 {
 	if (!homa)

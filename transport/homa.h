@@ -122,6 +122,8 @@ struct homa_ops {
  */
 int homa_create(const struct homa_params *params, const struct homa_ops *ops, void *ctx,
 		uint64_t now_ns, struct homa **homa);
+/* Sends the acknowledgements that wait for company, as no more packets will follow. */
+void homa_shutdown(struct homa *homa, uint64_t now_ns);
 /* Frees everything, silently: peers learn of it as of a dead host. */
 void homa_destroy(struct homa *homa);
 

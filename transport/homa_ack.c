@@ -104,7 +104,24 @@ void homa_ack_queue(struct homa *homa, struct homa_rpc *rpc)
 	}
 	peer->acks[peer->ack_count].id = rpc->id;
 	peer->acks[peer->ack_count].server_port = rpc->remote_port;
+	peer->acks[peer->ack_count].client_port = rpc->local_port;
 	peer->ack_count++;
+}
+
+void homa_ack_flush(struct homa *homa, struct homa_peer *peer)
+{
+	/* Made out as the answer to a packet of the server's, of the RPC noted first. */
+	struct homa_common_header header = {
+		.sport = wire16(peer->acks[0].server_port),
+		.dport = wire16(peer->acks[0].client_port),
+		.sender_id = wire64(peer->acks[0].id ^ 1),
+	};
+	struct homa_packet_out packet;
+
+	if (!peer->ack_count)
+		return;
+	packet = take_all(peer);
+	homa_control_answer(homa, peer, &header, &packet, HOMA_ACK);
 }
 
 struct homa_ack_entry homa_ack_take(struct homa_peer *peer)

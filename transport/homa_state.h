@@ -47,7 +47,7 @@ struct homa_peer {
 	uint16_t cutoff_version; /* of the above; 0 = none received */
 	uint64_t cutoffs_sent_ns;
 	uint8_t ack_count;
-	struct { uint64_t id; uint16_t server_port; } acks[HOMA_ACKS_PER_PACKET];
+	struct { uint64_t id; uint16_t server_port, client_port; } acks[HOMA_ACKS_PER_PACKET];
 	/* Messages from it that wait for grants, fewest bytes first; and its place among the peers that have any. */
 	struct heap grantable;
 	struct heap_node grant_node;
@@ -270,6 +270,8 @@ bool homa_dedupe_has(const struct homa *homa, const struct homa_peer *peer, uint
 void homa_ack_queue(struct homa *homa, struct homa_rpc *rpc);
 /* Takes one noted ack for a DATA packet to `peer`; id 0 when there is none. */
 struct homa_ack_entry homa_ack_take(struct homa_peer *peer);
+/* Sends what is noted for a peer at once. */
+void homa_ack_flush(struct homa *homa, struct homa_peer *peer);
 void homa_ack_entry_input(struct homa *homa, struct homa_peer *peer, const struct homa_ack_entry *entry);
 void homa_ack_input(struct homa *homa, struct homa_peer *peer, const struct homa_packet_in *packet);
 void homa_need_ack_input(struct homa *homa, struct homa_peer *peer, const struct homa_packet_in *packet,
