@@ -114,7 +114,6 @@ static void receive(struct homa *homa, struct homa_rpc *rpc, const struct homa_p
 	uint32_t length = packet->length - (uint32_t)sizeof(*h);
 	uint32_t offset = homa_data_offset(h), added;
 
-	rpc->heard_ns = homa->now_ns;
 	rpc->starved = !rpc->in.length && !begin(homa, rpc, h);
 	if (rpc->starved) {
 		homa->counters.no_buffer++;
@@ -126,6 +125,9 @@ static void receive(struct homa *homa, struct homa_rpc *rpc, const struct homa_p
 		return;
 	}
 	added = add(&rpc->in, packet, offset, offset + length);
+	/* Only progress counts as a sign of life: a peer that repeats itself for ever is no use. */
+	if (added)
+		rpc->heard_ns = homa->now_ns;
 	homa->counters.bytes_in += length;
 	homa->counters.duplicate_bytes += length - added;
 	homa->counters.overlaps += added && added < length;
