@@ -47,7 +47,7 @@ struct homa_params {
 	uint32_t timeout_ticks;        /* 100: silence after which an RPC is given up */
 	uint32_t request_ack_ticks;    /* 2: from response sent to first NEED_ACK */
 
-	uint32_t need_ack_limit;       /* 100: NEED_ACKs without an answer, then the RPC is freed (the reference never gives up) */
+	uint32_t need_ack_limit;       /* 40: NEED_ACKs without an answer, then the RPC is freed (the reference never gives up) */
 	uint32_t max_client_rpcs;      /* 65536: outstanding, rounded up to a power of two */
 	uint32_t max_server_rpcs;      /* 65536 */
 	uint32_t max_peers;            /* 16384; the longest idle one goes first */

@@ -234,6 +234,7 @@ void homa_control_input(struct homa *homa, const struct homa_packet_in *packet)
 		return;
 	}
 	homa_peer_hold(homa, peer);
+	peer->heard_ns = homa->now_ns;
 	if (rpc)
 		input_for_rpc(homa, rpc, packet);
 	else

@@ -27,7 +27,7 @@ void homa_params_init(struct homa_params *params)
 		.resend_interval = 5,
 		.timeout_ticks = 100,
 		.request_ack_ticks = 2,
-		.need_ack_limit = 100,
+		.need_ack_limit = 40,
 		.max_client_rpcs = 65536,
 		.max_server_rpcs = 65536,
 		.max_peers = 16384,

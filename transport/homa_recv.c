@@ -238,6 +238,7 @@ void homa_recv_data(struct homa *homa, const struct homa_packet_in *packet)
 		return;
 	}
 	homa_peer_hold(homa, peer);
+	peer->heard_ns = homa->now_ns;
 	if (request)
 		receive_request(homa, peer, packet);
 	else

@@ -43,6 +43,9 @@ struct homa_peer {
 	struct net_ip remote;
 	struct homa_path path;
 	uint32_t rpcs;           /* that refer to it */
+	uint32_t asked;          /* RESENDs and NEED_ACKs to it during asked_tick */
+	uint64_t asked_tick;
+	uint64_t heard_ns;       /* last packet from it */
 	uint32_t cutoffs[HOMA_PRIORITIES];
 	uint16_t cutoff_version; /* of the above; 0 = none received */
 	uint64_t cutoffs_sent_ns;

@@ -9,10 +9,18 @@
  *
  * An RPC has one timer. It is not moved when the peer is heard: when it fires it looks at
  * how long ago that was. No time is counted while the next move is ours.
+ *
+ * A peer that is behind with its work must not be buried under questions about it: it is
+ * asked ASKS_PER_TICK times a tick at most, RPCs beyond wait for their turn, and NEED_ACK
+ * is repeated at growing intervals.
  */
 #include <errno.h>
 
 #include "homa_state.h"
+
+#define ASKS_PER_TICK 16          /* RPCs of one peer that RESEND or NEED_ACK is sent for */
+#define NEED_ACKS_PER_INTERVAL 8 /* before the interval doubles */
+#define NEED_ACK_INTERVAL_MAX 16 /* ticks */
 
 /* The first tick that is not before `ns`. */
 static uint64_t tick_from(uint64_t ns)
@@ -40,15 +48,40 @@ static void again_in(struct homa *homa, struct homa_rpc *rpc, uint64_t ticks)
 	timer_set(&homa->wheel, &rpc->timer, tick_from(homa->now_ns) + (ticks ? ticks : 1));
 }
 
+static bool may_ask(struct homa *homa, struct homa_peer *peer)
+{
+	uint64_t tick = homa->now_ns / HOMA_TICK_NS;
+
+	if (peer->asked_tick != tick) {
+		peer->asked_tick = tick;
+		peer->asked = 0;
+	}
+	return peer->asked++ < ASKS_PER_TICK;
+}
+
+static void ask_for_ack(struct homa *homa, struct homa_rpc *rpc)
+{
+	uint32_t doublings = rpc->need_acks / NEED_ACKS_PER_INTERVAL, interval = NEED_ACK_INTERVAL_MAX;
+
+	if (!may_ask(homa, rpc->peer)) {
+		again_in(homa, rpc, 1);
+		return;
+	}
+	rpc->need_acks++;
+	homa_need_ack_send(homa, rpc);
+	if (1u << doublings < interval)
+		interval = 1u << doublings;
+	again_in(homa, rpc, interval);
+}
+
 /* A server whose response is sent, or on its way. */
 static void expire_response(struct homa *homa, struct homa_rpc *rpc)
 {
 	const struct homa_params *p = &homa->params;
 
 	if (rpc->out.sent == rpc->out.length) {
-		if (rpc->need_acks++ < p->need_ack_limit) {
-			homa_need_ack_send(homa, rpc);
-			again_in(homa, rpc, 1);
+		if (rpc->need_acks < p->need_ack_limit) {
+			ask_for_ack(homa, rpc);
 			return;
 		}
 		homa->counters.gave_up_acks++;
@@ -74,6 +107,14 @@ static bool our_turn(const struct homa_rpc *rpc)
 	return in->length && homa_message_received(in) >= in->granted;
 }
 
+/* True while the peer is alive, but must not be asked about this RPC yet. */
+static bool must_wait_to_ask(struct homa *homa, struct homa_rpc *rpc)
+{
+	if (homa->now_ns - rpc->peer->heard_ns >= homa->params.timeout_ticks * HOMA_TICK_NS)
+		return false;
+	return !may_ask(homa, rpc->peer);
+}
+
 static void expire_waiting(struct homa *homa, struct homa_rpc *rpc)
 {
 	const struct homa_params *p = &homa->params;
@@ -82,6 +123,12 @@ static void expire_waiting(struct homa *homa, struct homa_rpc *rpc)
 	if (our_turn(rpc))
 		rpc->heard_ns = homa->now_ns;
 	silent = silence(homa, rpc);
+	if (silent >= p->resend_ticks && must_wait_to_ask(homa, rpc)) {
+		/* Asking would be our move: the tick until then is not the RPC's silence. */
+		rpc->heard_ns += HOMA_TICK_NS;
+		again_in(homa, rpc, 1);
+		return;
+	}
 	if (silent >= p->timeout_ticks) {
 		homa->counters.timeouts++;
 		homa_rpc_fail(homa, rpc, rpc->starved ? -ENOBUFS : -ETIMEDOUT);
