@@ -43,6 +43,7 @@ SIM_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/simulator/*.c))
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*_server.c examples/*_client.c))
 TOOLS    := $(BUILD)/tern-load $(BUILD)/homa-replay $(BUILD)/tern-sim
 
+MAKEFLAGS += $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo test check install packages test-packages run-demo run-test run-check clean help
@@ -78,7 +79,7 @@ install-missing = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\
 packages test-packages: SHELL := /bin/bash
 packages:
 	@$(call install-missing,$(PACKAGES))
-test-packages:
+test-packages: packages
 	@$(call install-missing,$(TEST_PACKAGES))
 
 # ---- library ----
