@@ -167,7 +167,7 @@ PROTO_TEST := $(basename $(notdir $(wildcard tests/proto/*.proto)))
 $(UNIT): $(BUILD)/tests/%: tests/unit/%.c $(filter-out %/main.o,$(SIM_OBJ)) $(call proto-objects,$(PROTO_TEST)) $(LIB) | $(call proto-headers,$(PROTO_TEST))
 	$(call say,TEST)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -Itests -Itests/simulator -I$(BUILD)/gen $(CFLAGS) -MMD -MP -MF $(BUILD)/$(notdir $@).d -o $@ $(filter %.c %.o,$^) $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) -Itests -Itests/simulator -I$(BUILD)/gen $(CFLAGS) -MMD -MP -MF $(BUILD)/$(notdir $@).d -o $@ $< $(filter %.o,$^) $(LIB) $(LDLIBS)
 $(BPF_TEST): $(BUILD)/tests/%: tests/bpf/%.c
 $(NET_TEST): $(BUILD)/tests/%: tests/network/%.c
 $(BPF_TEST) $(NET_TEST): $(LIB)
