@@ -43,7 +43,9 @@ SIM_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/simulator/*.c))
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*_server.c examples/*_client.c))
 TOOLS    := $(BUILD)/tern-load $(BUILD)/homa-replay $(BUILD)/tern-sim
 
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
+endif
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo test check install packages test-packages run-demo run-test run-check clean help

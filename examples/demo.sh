@@ -10,7 +10,7 @@
 # So nothing is left behind, not even by kill -9.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-build=${BUILD:-build}
+build=$(realpath "${BUILD:-build}") # a process that enters a mount namespace begins at its root
 seconds=1.5 # measured, for each row
 address4=10.99.0.2 address6=fd99::2
 work=$build/demo-$$
