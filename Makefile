@@ -16,8 +16,8 @@ Q        := $(if $(filter 0,$(V)),@)
 say       = $(if $(filter 0,$(V)),@printf '  %-8s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@))
 
 PACKAGES := gcc g++ make clang llvm pkg-config bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev libevent-dev \
-	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev libprotoc-dev iproute2 iputils-ping
-TEST_PACKAGES := libclang-rt-14-dev libxxhash-dev libpcap-dev tshark ethtool netcat-openbsd
+	libpcap-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev libprotoc-dev iproute2 iputils-ping
+TEST_PACKAGES := libclang-rt-14-dev tshark ethtool netcat-openbsd
 
 VERSION  := $(shell sed -n 's/^\#define TERN_VERSION "\(.*\)"/\1/p' rpc/tern.h)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
