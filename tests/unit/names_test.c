@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Addresses: what is read, how it is printed, and what is said about those that are none. */
 #include <errno.h>
+#include <netdb.h>
 #include <string.h>
 
 #include "names.h"
@@ -44,7 +45,8 @@ static void test_good(void)
 	good("homa://[fd00::2]:4000", "homa", "[fd00::2]:4000");
 	good("homa://[FD00:0:0::2]:04000", "homa", "[fd00::2]:4000");
 	good("dctcp://[::ffff:10.0.0.3]:7", "dctcp", "10.0.0.3:7");
-	good("homa://localhost:7", "homa", "127.0.0.1:7");
+	if (gethostbyname("localhost")) /* not where even /etc/hosts is missing */
+		good("homa://localhost:7", "homa", "127.0.0.1:7");
 	good("homa://[fe80::1%lo]:7", "homa", "[fe80::1%lo]:7");
 }
 
