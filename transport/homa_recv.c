@@ -126,10 +126,8 @@ static void receive(struct homa *homa, struct homa_rpc *rpc, const struct homa_p
 	}
 	added = add(&rpc->in, packet, offset, offset + length);
 	/* Only progress counts as a sign of life: a peer that repeats itself for ever is no use. */
-	if (added) {
+	if (added)
 		rpc->heard_ns = homa->now_ns;
-		homa_holes_received(homa, rpc, offset, offset + length, added);
-	}
 	homa->counters.bytes_in += length;
 	homa->counters.duplicate_bytes += length - added;
 	homa->counters.overlaps += added && added < length;
@@ -161,15 +159,6 @@ static struct homa_rpc *admit(struct homa *homa, struct homa_peer *peer, const s
 
 	if (homa_dedupe_has(homa, peer, id)) {
 		homa->counters.duplicates_refused++;
-		return NULL;
-	}
-	if (!homa_incarnation_admits(homa, h)) {
-		struct homa_packet_out unknown = { .header_length = sizeof(struct homa_common_header) };
-
-		homa->counters.incarnations_refused++;
-		/* Once for a message; the client asks if it gets lost. */
-		if (!homa_data_offset(h))
-			homa_control_answer(homa, peer, &h->common, &unknown, HOMA_RPC_UNKNOWN);
 		return NULL;
 	}
 	rpc = homa_server_rpc_new(homa, peer, id);
@@ -219,7 +208,6 @@ static void receive_response(struct homa *homa, struct homa_peer *peer, const st
 		homa->counters.wrong_source++;
 		return;
 	}
-	homa_incarnation_heard(homa, rpc, &h->common);
 	check_cutoffs(homa, rpc, h);
 	if (rpc->state == HOMA_RPC_OUTGOING)
 		homa_rpc_set_state(homa, rpc, HOMA_RPC_INCOMING);
@@ -260,13 +248,13 @@ void homa_recv_data(struct homa *homa, const struct homa_packet_in *packet)
 	homa_peer_release(homa, peer);
 }
 
-void homa_recv_ask(struct homa *homa, struct homa_rpc *rpc, uint32_t offset, uint32_t length, uint8_t priority)
+static void ask(struct homa *homa, struct homa_rpc *rpc, uint32_t offset, uint32_t length)
 {
 	struct homa_packet_out packet = { .header_length = sizeof(struct homa_resend_header) };
 
 	packet.header.resend.offset = wire32(offset);
 	packet.header.resend.length = wire32(length);
-	packet.header.resend.priority = priority;
+	packet.header.resend.priority = (uint8_t)(homa->params.num_priorities - 1);
 	homa_control_send(homa, rpc, HOMA_RESEND, &packet);
 }
 
@@ -274,16 +262,13 @@ void homa_recv_request_missing(struct homa *homa, struct homa_rpc *rpc)
 {
 	struct homa_message_in *in = &rpc->in;
 	const struct range *gap = ranges_get(&in->gaps);
-	uint8_t priority = (uint8_t)(homa->params.num_priorities - 1);
 
 	if (!in->length) {
-		homa_recv_ask(homa, rpc, 0, HOMA_RESEND_ALL, priority);
+		ask(homa, rpc, 0, HOMA_RESEND_ALL);
 		return;
 	}
 	for (uint32_t i = 0; i < in->gaps.count && i < RESENDS_AT_ONCE; i++)
-		homa_recv_ask(homa, rpc, gap[i].start, gap[i].end - gap[i].start, priority);
+		ask(homa, rpc, gap[i].start, gap[i].end - gap[i].start);
 	if (in->granted > in->received_end)
-		homa_recv_ask(homa, rpc, in->received_end, in->granted - in->received_end, priority);
-	homa_holes_asked(in);
-	homa_grant_progress(homa, rpc);
+		ask(homa, rpc, in->received_end, in->granted - in->received_end);
 }

@@ -41,8 +41,7 @@ struct transport_callbacks {
 	/*
 	 * The request begun with `cookie` will have no response: -ETIMEDOUT (peer silent),
 	 * -ECONNREFUSED (nobody serves the port), -EHOSTUNREACH, -ENETUNREACH,
-	 * -EPROTONOSUPPORT (the host does not speak the protocol), -ENOBUFS, -ECONNRESET
-	 * (the server has restarted; it may have executed the request or not).
+	 * -EPROTONOSUPPORT (the host does not speak the protocol), -ENOBUFS.
 	 */
 	void (*failed)(void *ctx, uint64_t cookie, int error);
 	/* The peer gave up a request that was reported and not yet answered. */
@@ -94,10 +93,7 @@ struct transport_ops {
 	 * it handled (0: nothing to do), or a negative errno if the device is gone.
 	 */
 	int (*poll)(struct transport *transport);
-	/*
-	 * Nanoseconds until poll must be called next; UINT64_MAX: not before fd is readable.
-	 * To be asked before each wait on fd, which may not be kept up to date without.
-	 */
+	/* Nanoseconds until poll must be called next; UINT64_MAX: not before fd is readable. */
 	uint64_t (*timeout)(struct transport *transport);
 	/* An epoll fd, readable when there is something to receive. The same for the transport's life. */
 	int (*fd)(struct transport *transport);
