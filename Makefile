@@ -19,6 +19,8 @@ PACKAGES := gcc g++ make clang llvm pkg-config bpftool libbpf-dev libxdp-dev lib
 	libpcap-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev libprotoc-dev iproute2 iputils-ping
 TEST_PACKAGES := libclang-rt-14-dev tshark ethtool netcat-openbsd
 
+FIGURE_PACKAGES := gnuplot-nox
+
 VERSION  := $(shell sed -n 's/^\#define TERN_VERSION "\(.*\)"/\1/p' rpc/tern.h)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
 CPPFLAGS := -D_GNU_SOURCE -Irpc -Itransport -Ibpf -I$(BUILD)/include -I$(BUILD)/bpf
@@ -48,13 +50,14 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo test check install packages test-packages run-demo run-test run-check clean help
+.PHONY: all demo test check install packages test-packages figure-packages sim-figures run-demo run-test run-check clean help
 
 all: $(LIB) $(BUILD)/libtern.so.0 $(PLUGIN) $(EXAMPLES) $(TOOLS)
 
 help:
 	@echo 'make demo     two network namespaces, a service under load over Homa, a table'
 	@echo 'make test     everything that CI runs;  make check  the fast part of it (3 minutes)'
+	@echo 'make sim-figures  the slowdown of W1-W5 on 144 hosts, drawn into docs/figures (minutes)'
 	@echo 'make install  DESTDIR= PREFIX=$(PREFIX);  make clean;  V=1 shows the commands'
 
 # ---- the two commands ----
@@ -78,11 +81,16 @@ install-missing = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\
 	[ "$$(id -u)" = 0 ] || sudo=sudo; \
 	{ $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; } \
 	>/tmp/tern-packages.log 2>&1 || { tail -5 /tmp/tern-packages.log; echo "could not install:" $$missing; exit 1; }
-packages test-packages: SHELL := /bin/bash
+packages test-packages figure-packages: SHELL := /bin/bash
 packages:
 	@$(call install-missing,$(PACKAGES))
 test-packages: packages
 	@$(call install-missing,$(TEST_PACKAGES))
+figure-packages:
+	@$(call install-missing,$(FIGURE_PACKAGES))
+
+sim-figures: figure-packages $(BUILD)/tern-sim
+	$(Q)BUILD=$(BUILD) tests/simulator/figures.sh docs/figures
 
 # ---- library ----
 $(BUILD)/obj/%.o: %.c | $(SKELS) $(BUILD)/include/tern.h
@@ -170,6 +178,8 @@ $(UNIT): $(BUILD)/tests/%: tests/unit/%.c $(filter-out %/main.o,$(SIM_OBJ)) $(ca
 	$(call say,TEST)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests -Itests/simulator -I$(BUILD)/gen $(CFLAGS) -MMD -MP -MF $(BUILD)/$(notdir $@).d -o $@ $< $(filter %.o,$^) $(LIB) $(LDLIBS)
+# Its malloc fails when told to.
+$(BUILD)/tests/allocation_test: LDLIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 $(BPF_TEST): $(BUILD)/tests/%: tests/bpf/%.c
 $(NET_TEST): $(BUILD)/tests/%: tests/network/%.c
 $(BPF_TEST) $(NET_TEST): $(LIB)

@@ -97,12 +97,12 @@ static int open_queue(struct end *end)
 {
 	char device[IF_NAMESIZE];
 	struct xsk_queue_options options = {
-	    .device = if_indextoname((unsigned)end->device.ifindex, device),
-	    .entries = ENTRIES,
-	    .frames = ENTRIES,
-	    .frame_bytes = FRAME_BYTES,
-	    .flags = XDP_USE_NEED_WAKEUP,
-	    .transmits = true,
+		.device = if_indextoname((unsigned)end->device.ifindex, device),
+		.entries = ENTRIES,
+		.frames = ENTRIES,
+		.frame_bytes = FRAME_BYTES,
+		.flags = XDP_USE_NEED_WAKEUP,
+		.transmits = true,
 	};
 
 	return options.device ? xsk_queue_open(&end->queue, &options) : -ENODEV;
@@ -123,7 +123,7 @@ static void try_while_busy(struct end *end, int (*step)(struct end *end), const 
 /* All frames go to the fill ring, but for the last one, which the client sends from. */
 static void open_end(struct end *end, const char *device)
 {
-	struct link_log log = {.write = log_line};
+	struct link_log log = { .write = log_line };
 	uint32_t queue = 0;
 
 	if (xsk_device_query(&end->device, (int)if_nametoindex(device), &log))
@@ -145,7 +145,7 @@ static void transmit(struct end *end, uint64_t address, uint32_t length)
 
 	if (!xsk_ring_prod__reserve(ring, 1, &index))
 		fail("sending", ENOBUFS);
-	*xsk_ring_prod__tx_desc(ring, index) = (struct xdp_desc){.addr = address, .len = length};
+	*xsk_ring_prod__tx_desc(ring, index) = (struct xdp_desc){ .addr = address, .len = length };
 	xsk_ring_prod__submit(ring, 1);
 	if (xsk_ring_prod__needs_wakeup(ring) && sendto(end->queue.fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 &&
 	    errno != EAGAIN && errno != EBUSY && errno != ENOBUFS)
@@ -238,9 +238,9 @@ static void report(const struct options *options, uint64_t *took_ns, uint32_t co
 	p50 = (double)took_ns[count / 2] / 1000;
 	p99 = (double)took_ns[(uint64_t)count * 99 / 100] / 1000;
 	if (options->json)
-		printf(
-		    "{\"size\": %u, \"count\": %u, \"min_us\": %.2f, \"p50_us\": %.2f, \"p99_us\": %.2f}\n",
-		    options->size, count, min, p50, p99);
+		printf("{\"size\": %u, \"count\": %u, \"min_us\": %.2f, \"p50_us\": %.2f, \"p99_us\": "
+		       "%.2f}\n",
+		       options->size, count, min, p50, p99);
 	else
 		printf("bare AF_XDP ping-pong, %u B, %u round trips: min %.2f, p50 %.2f, p99 %.2f us\n",
 		       options->size, count, min, p50, p99);
@@ -287,18 +287,18 @@ static uint32_t number(const char *text, uint32_t least, uint32_t most)
 static void parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option names[] = {
-	    {"serve", no_argument, NULL, 's'},
-	    {"peer", required_argument, NULL, 'p'},
-	    {"size", required_argument, NULL, 'b'},
-	    {"count", required_argument, NULL, 'n'},
-	    {"cpu", required_argument, NULL, 'c'},
-	    {"json", no_argument, NULL, 'j'},
-	    {NULL, 0, NULL, 0},
+		{ "serve", no_argument, NULL, 's' },
+		{ "peer", required_argument, NULL, 'p' },
+		{ "size", required_argument, NULL, 'b' },
+		{ "count", required_argument, NULL, 'n' },
+		{ "cpu", required_argument, NULL, 'c' },
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
 	};
 	uint8_t *mac = options->peer;
 	int name, used = 0;
 
-	*options = (struct options){.size = 64, .count = 100000, .cpu = -1};
+	*options = (struct options){ .size = 64, .count = 100000, .cpu = -1 };
 	while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		if (name == 's')
 			options->serve = true;

@@ -85,6 +85,10 @@ void status_from_error(struct tern_result *result, int error, const char *peer)
 	case -ECONNREFUSED:
 		status_set(result, TERN_UNAVAILABLE, "%s refused: nobody serves that port", peer);
 		break;
+	case -ECONNRESET:
+		status_set(result, TERN_UNAVAILABLE,
+			   "%s has restarted: the call may have been executed or not", peer);
+		break;
 	case -EHOSTUNREACH:
 		status_set(result, TERN_UNAVAILABLE, "%s cannot be reached: host unreachable", peer);
 		break;

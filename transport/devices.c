@@ -54,6 +54,7 @@ static int open_link(struct engine *engine, struct device *device)
 
 	if (error)
 		return error;
+	engine->watched = true; /* of this one it is so */
 	fd = device->link->ops->fd(device->link);
 	if (fd >= 0 && epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
 		error = -errno;
@@ -91,6 +92,23 @@ int device_open(struct engine *engine, int ifindex, int level, struct device **d
 	engine_icmp_open(engine);
 	*device = new;
 	return 0;
+}
+
+int devices_watch(struct engine *engine, bool on)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int fd, error = 0;
+	unsigned i;
+
+	for (i = 0; i < engine->device_count; i++) {
+		fd = engine->devices[i]->link->ops->fd(engine->devices[i]->link);
+		/* A device that was opened meanwhile is watched already. */
+		if (epoll_ctl(engine->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &event) < 0 &&
+		    errno != EEXIST && errno != ENOENT)
+			error = -errno;
+	}
+	engine->watched = on && !error;
+	return error;
 }
 
 /* Adds `ifindex` to the list; false if it is there already, or the list is full. */

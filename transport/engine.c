@@ -401,6 +401,8 @@ int engine_poll(struct engine *engine)
 	engine->polled_ns = engine->now_ns;
 	engine->inside = true;
 	handled = receive_all(engine);
+	if (handled && ++engine->busy_polls >= ENGINE_BUSY_POLLS && engine->watched)
+		devices_watch(engine, false);
 	handled += check_news(engine, handled);
 	handled += tell_reports(engine);
 	handled += deliver_events(engine);
@@ -421,7 +423,8 @@ uint64_t engine_timeout(struct engine *engine)
 	uint64_t now_ns = clock_ns() - engine->absent_ns;
 	uint64_t due_ns = homa_next_timeout(engine->homa, now_ns);
 
-	if (engine->report_count)
+	engine->busy_polls = 0;
+	if (engine->report_count || (!engine->watched && devices_watch(engine, true)))
 		return 0;
 	if (local_link_pending(engine->local))
 		due_ns = sooner(due_ns, now_ns + LOCAL_RETRY_NS);

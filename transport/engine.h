@@ -34,6 +34,7 @@
 #define ENGINE_MAX_DEVICES     32
 #define ENGINE_MAX_CANDIDATES  256        /* devices that serving all addresses looks at */
 #define ENGINE_BURST           64         /* packets taken from a link at a time */
+#define ENGINE_BUSY_POLLS      64         /* polls with packets, and no wait, until the fd is given up */
 #define ENGINE_REPORTS         1024       /* to the core, until it can be told; a power of two */
 #define ENGINE_IDLE_CHECK_NS   20000ull   /* between two looks at the kernel's news, when idle */
 #define ENGINE_BUSY_CHECK_NS   1000000ull /* the same under load */
@@ -133,6 +134,8 @@ struct engine {
 	bool in_request;           /* in homa_request: paths opened now are wanted */
 	int arrival_ifindex;       /* of the packets being handled; 0: none are */
 	int epoll_fd;
+	bool watched;              /* epoll_fd tells of what arrives on the devices */
+	unsigned busy_polls;       /* polls with packets since the caller last waited */
 	int news_fd;               /* epoll over monitor_fd and the ICMP sockets */
 	int monitor_fd;
 	uint64_t now_ns;           /* engine_tick's */
@@ -240,6 +243,11 @@ struct device *device_find(struct engine *engine, int ifindex);
 /* Closes devices that have failed, which is logged, and opens those anew whose MAC address has changed. */
 void devices_check(struct engine *engine);
 void devices_close(struct engine *engine);
+/*
+ * Whether the engine's fd tells of what arrives. That costs each packet's sender (on
+ * veth) or interrupt about a microsecond, in vain if the caller spins. 0 or a negative errno.
+ */
+int devices_watch(struct engine *engine, bool on);
 /* Takes in an RTM_NEWLINK or RTM_DELLINK. */
 void devices_event(struct engine *engine, const struct nlmsghdr *message);
 
@@ -277,5 +285,10 @@ uint64_t parameters_memory(const struct tern_endpoint_options *options);
  */
 int parameters_apply(const struct tern_endpoint_options *options, struct homa_params *params, char *why,
 		     size_t why_size);
+/*
+ * Changes those that are given, ended by a NULL name, and derives max_sched_prio unless it
+ * is one of them. Returns as parameters_apply.
+ */
+int parameters_change(const struct tern_parameter *given, struct homa_params *params, char *why, size_t why_size);
 
 #endif

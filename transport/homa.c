@@ -34,11 +34,14 @@ int homa_create(const struct homa_params *params, const struct homa_ops *ops, vo
 	TAILQ_INIT(&homa->ready);
 	TAILQ_INIT(&homa->incomplete);
 	TAILQ_INIT(&homa->grantable_by_age);
+	TAILQ_INIT(&homa->suspects);
+	TAILQ_INIT(&homa->unproven);
 	timer_wheel_init(&homa->wheel, now_ns / HOMA_TICK_NS);
 	homa->key[0] = ops->random(ctx);
 	homa->key[1] = ops->random(ctx);
 	/* Not from 2 on, as the reference does: ids must not be guessed, nor repeat after a restart. */
 	homa->first_use = ops->random(ctx);
+	homa_incarnation_init(homa);
 	homa->next_port = (uint16_t)(ops->random(ctx) | HOMA_MIN_CLIENT_PORT);
 	homa->ports = calloc(1, 65536 / 8);
 	if (homa->ports)
@@ -167,6 +170,7 @@ int homa_request(struct homa *homa, uint64_t now_ns, uint16_t source_port, const
 	rpc->cookie = cookie;
 	rpc->local_port = source_port;
 	rpc->remote_port = remote->port;
+	rpc->server = homa_incarnation_of(peer, remote->port);
 	homa_rpc_set_state(homa, rpc, HOMA_RPC_OUTGOING);
 	homa_send_init(homa, rpc, data, length);
 	homa_timer_start(homa, rpc);
@@ -329,6 +333,7 @@ void homa_poll(struct homa *homa, uint64_t now_ns)
 {
 	homa->now_ns = now_ns;
 	homa_timer_run(homa);
+	homa_holes_run(homa);
 	homa_grant_fifo(homa);
 	homa_grant_run(homa);
 	homa_send_run(homa);
@@ -338,10 +343,11 @@ uint64_t homa_next_timeout(const struct homa *homa, uint64_t now_ns)
 {
 	uint64_t tick = timer_wheel_next(&homa->wheel);
 	uint64_t next = tick == UINT64_MAX ? UINT64_MAX : tick * HOMA_TICK_NS;
-	uint64_t send = homa_send_next(homa), fifo = homa_grant_next(homa);
+	uint64_t send = homa_send_next(homa), fifo = homa_grant_next(homa), holes = homa_holes_next(homa);
 
 	next = send < next ? send : next;
 	next = fifo < next ? fifo : next;
+	next = holes < next ? holes : next;
 	return next > now_ns ? next : now_ns;
 }
 

@@ -32,7 +32,7 @@ struct homa_params {
 	uint32_t max_incoming;         /* 400000: granted and not yet received, all messages */
 	uint32_t max_overcommit;       /* 8: messages granted at the same time, at most 8 */
 	uint32_t grant_fifo_fraction;  /* 50: per mille of the link granted to the oldest message */
-	uint32_t fifo_grant_increment; /* 50000: bytes of one such grant */
+	uint32_t fifo_grant_increment; /* 2848: bytes of one such grant; 50000 in the reference, a burst that others wait for */
 	uint32_t num_priorities;       /* 8 */
 	uint8_t priority_map[HOMA_PRIORITIES];      /* identity: our level -> level on the wire */
 	uint32_t unsched_cutoffs[HOMA_PRIORITIES];  /* {INT32_MAX,0,0,0,1000000,15000,2800,200} */
@@ -47,6 +47,7 @@ struct homa_params {
 	uint32_t timeout_ticks;        /* 100: silence after which an RPC is given up */
 	uint32_t request_ack_ticks;    /* 2: from response sent to first NEED_ACK */
 
+	uint32_t hole_recovery_us;     /* 100: from when a hole shows until it is asked for; 0: only the timer asks */
 	uint32_t need_ack_limit;       /* 40: NEED_ACKs without an answer, then the RPC is freed (the reference never gives up) */
 	uint32_t max_client_rpcs;      /* 65536: outstanding, rounded up to a power of two */
 	uint32_t max_server_rpcs;      /* 65536 */
@@ -178,7 +179,7 @@ enum homa_event_type {
 
 struct homa_event {
 	enum homa_event_type type;
-	int error;              /* FAILED: -ETIMEDOUT, -ECONNREFUSED (port unreachable), -EPROTONOSUPPORT, -EHOSTUNREACH, -ENOBUFS */
+	int error;              /* FAILED: -ETIMEDOUT, -ECONNREFUSED (port unreachable), -EPROTONOSUPPORT, -EHOSTUNREACH, -ENOBUFS, -ECONNRESET (the server has restarted: executed or not) */
 	uint64_t handle;
 	uint64_t cookie;        /* client: as given to homa_request; server: 0 */
 	uint64_t rpc_id;        /* client: even */
@@ -236,8 +237,10 @@ struct homa_counters {
 	uint64_t no_buffer;                       /* DATA dropped for want of memory or of a free RPC */
 	uint64_t evicted;                         /* half-received messages given up for newer ones */
 	uint64_t duplicates_refused;              /* requests found in the dedupe window */
+	uint64_t incarnations_refused;            /* packets of requests begun under a former incarnation of ours */
 	uint64_t requests, responses, failures, timeouts, cancelled, gave_up_acks;
 	uint64_t fifo_grants;
+	uint64_t holes;                           /* RESENDs that did not wait for the timer */
 	/* gauges */
 	uint64_t client_rpcs, server_rpcs, peers, incoming_bytes, outgoing_bytes, total_granted;
 };

@@ -9,29 +9,31 @@
 
 #include "homa_state.h"
 
+#define LINK_OVERHEAD 38 /* bytes of link time a packet: Ethernet's preamble, header, check sequence, gap */
+
 /* ---- out ---- */
 
 void homa_transmit(struct homa *homa, struct homa_peer *peer, struct homa_packet_out *packet)
 {
 	const struct homa_params *p = &homa->params;
-	uint64_t bytes = packet->header_length + packet->payload_length + net_ip_header_bytes(&peer->remote);
+	uint64_t bytes = packet->header_length + packet->payload_length + net_ip_header_bytes(&peer->remote) +
+			 LINK_OVERHEAD;
 
 	packet->priority = p->priority_map[packet->priority % HOMA_PRIORITIES];
 	homa->counters.packets_out[packet->header.common.type - HOMA_TYPE_FIRST]++;
 	if (homa->link_idle_ns < homa->now_ns)
 		homa->link_idle_ns = homa->now_ns;
 	homa->link_idle_ns += bytes * 800000 / ((uint64_t)p->link_mbps * p->max_link_usage);
+	homa_incarnation_stamp(homa, &packet->header.common);
 	homa->ops.transmit(homa->ctx, peer->path.handle, packet);
 }
 
 static void fill(struct homa_common_header *h, enum homa_packet_type type)
 {
 	h->sequence = 0;
-	memset(h->ack, 0, sizeof(h->ack));
 	h->type = (uint8_t)type;
 	h->doff = type == HOMA_DATA ? HOMA_DOFF_DATA : HOMA_DOFF_CONTROL;
 	h->flags = HOMA_HIJACK_FLAGS;
-	h->window = 0;
 	h->checksum = 0;
 	h->urgent = wire16(HOMA_HIJACK_URGENT);
 }
@@ -120,7 +122,8 @@ static void resend_input(struct homa *homa, struct homa_rpc *rpc, const struct h
 	end = start > UINT32_MAX - length ? UINT32_MAX : start + length;
 	if (length == HOMA_RESEND_ALL)
 		end = sent;
-	if (start >= sent)
+	/* Who asks for more than there is must not be kept waiting for it. */
+	if (start >= sent && sent < rpc->out.length)
 		send_bare(homa, rpc, HOMA_BUSY);
 	homa_send_again(homa, rpc, start, end, priority);
 	/* The peer waits for bytes that we think it has not granted: the GRANT was lost. */
@@ -235,6 +238,8 @@ void homa_control_input(struct homa *homa, const struct homa_packet_in *packet)
 	}
 	homa_peer_hold(homa, peer);
 	peer->heard_ns = homa->now_ns;
+	if (rpc && homa_rpc_is_client(rpc) && !homa_incarnation_heard(homa, rpc, h))
+		rpc = NULL;
 	if (rpc)
 		input_for_rpc(homa, rpc, packet);
 	else

@@ -74,6 +74,19 @@ static inline __u32 homa_data_offset(const struct homa_data_header *h)
 	return offset != HOMA_OFFSET_IN_SEQUENCE ? offset : wire32(h->common.sequence);
 }
 
+/* A number of 24 bits, as incarnations are. */
+static inline __u32 homa_get24(const __u8 bytes[3])
+{
+	return (__u32)bytes[0] << 16 | (__u32)bytes[1] << 8 | bytes[2];
+}
+
+static inline void homa_put24(__u8 bytes[3], __u32 value)
+{
+	bytes[0] = (__u8)(value >> 16);
+	bytes[1] = (__u8)(value >> 8);
+	bytes[2] = (__u8)value;
+}
+
 /* Checks a packet before any table is looked at. `length`: bytes from `h` to the end of
  * the IP payload; at least `length` bytes are readable at `h`. */
 static inline enum homa_verdict homa_check_common(const struct homa_common_header *h, __u32 length)

@@ -97,11 +97,18 @@ static void deactivate(struct homa *homa, struct homa_rpc *rpc)
 	requeue_peer(homa, rpc->peer);
 }
 
+/* Bytes granted, or announced, and neither received nor given up. */
+static uint32_t under_way(const struct homa_message_in *in)
+{
+	uint32_t settled = homa_message_received(in) + ranges_bytes(&in->lost) + in->forgiven;
+
+	return in->granted > settled ? in->granted - settled : 0;
+}
+
 /* Keeps total_granted in step; a sender's unproven word of what it sends counts up to half of the limit. */
 static void set_outstanding(struct homa *homa, struct homa_message_in *in)
 {
-	uint32_t received = homa_message_received(in);
-	uint32_t outstanding = in->granted > received ? in->granted - received : 0;
+	uint32_t outstanding = under_way(in);
 
 	outstanding = minimum(outstanding, homa->params.max_incoming / 2);
 	homa->total_granted += outstanding;
@@ -109,18 +116,32 @@ static void set_outstanding(struct homa *homa, struct homa_message_in *in)
 	in->outstanding = outstanding;
 }
 
-/* All of it is granted: it competes no longer, though its bytes still count as under way. */
-static void stop_granting(struct homa *homa, struct homa_rpc *rpc)
+/* There is nothing to grant and nothing to ask for: it competes no longer, though its bytes still count as
+ * under way. */
+static void stop_competing(struct homa *homa, struct homa_rpc *rpc)
 {
 	if (rpc->in.active)
 		deactivate(homa, rpc);
 	else if (heap_contains(&rpc->in.grant_node))
 		leave_line(homa, rpc);
-	if (rpc->in_fifo) {
-		TAILQ_REMOVE(&homa->grantable_by_age, rpc, fifo);
-		rpc->in_fifo = false;
-	}
 	homa->grants_due = true;
+}
+
+static void leave_fifo(struct homa *homa, struct homa_rpc *rpc)
+{
+	if (rpc->in_fifo)
+		TAILQ_REMOVE(&homa->grantable_by_age, rpc, fifo);
+	rpc->in_fifo = false;
+}
+
+/* Takes it out of what it does not belong in any more. */
+static void stop_granting(struct homa *homa, struct homa_rpc *rpc)
+{
+	if (rpc->in.granted < rpc->in.length)
+		return;
+	leave_fifo(homa, rpc);
+	if (!rpc->in.lost.count)
+		stop_competing(homa, rpc);
 }
 
 static uint64_t fifo_interval_ns(const struct homa *homa)
@@ -135,9 +156,11 @@ void homa_grant_begin(struct homa *homa, struct homa_rpc *rpc, uint32_t incoming
 {
 	struct homa_message_in *in = &rpc->in;
 
-	in->granted = minimum(incoming, in->length);
+	in->granted = in->unscheduled = minimum(incoming, in->length);
 	if (in->granted == in->length)
 		return;
+	/* No unscheduled bytes go at less than this, or just above. */
+	in->priority = (uint8_t)homa->params.max_sched_prio;
 	set_outstanding(homa, in);
 	if (TAILQ_EMPTY(&homa->grantable_by_age) && homa->params.grant_fifo_fraction)
 		homa->fifo_grant_ns = homa->now_ns + fifo_interval_ns(homa);
@@ -151,7 +174,7 @@ void homa_grant_progress(struct homa *homa, struct homa_rpc *rpc)
 {
 	struct homa_message_in *in = &rpc->in;
 
-	if (!in->outstanding && !rpc->in_fifo)
+	if (!in->outstanding && !rpc->in_fifo && !in->active && !heap_contains(&in->grant_node))
 		return;
 	set_outstanding(homa, in);
 	if (in->active) {
@@ -165,17 +188,26 @@ void homa_grant_progress(struct homa *homa, struct homa_rpc *rpc)
 
 void homa_grant_end(struct homa *homa, struct homa_rpc *rpc)
 {
-	if (!rpc->in.outstanding && !rpc->in_fifo)
-		return;
+	homa_holes_end(homa, rpc);
 	homa->total_granted -= rpc->in.outstanding;
 	rpc->in.outstanding = 0;
-	stop_granting(homa, rpc);
+	leave_fifo(homa, rpc);
+	stop_competing(homa, rpc);
+}
+
+void homa_grant_lost(struct homa *homa, struct homa_rpc *rpc)
+{
+	set_outstanding(homa, &rpc->in);
+	if (!rpc->in.active && !heap_contains(&rpc->in.grant_node))
+		wait_in_line(homa, rpc);
+	homa->grants_due = true;
 }
 
 static void send_grant(struct homa *homa, struct homa_rpc *rpc, uint32_t offset, uint8_t priority)
 {
 	struct homa_packet_out packet = { .header_length = sizeof(struct homa_grant_header) };
 
+	homa_holes_granted(homa, &rpc->in, priority);
 	rpc->in.granted = offset;
 	set_outstanding(homa, &rpc->in);
 	packet.header.grant.offset = wire32(offset);
@@ -229,6 +261,34 @@ static void choose_active(struct homa *homa)
 	}
 }
 
+/* What the window of a message and the common limit leave. */
+static uint32_t room(const struct homa *homa, const struct homa_message_in *in, uint32_t window)
+{
+	uint64_t limit = homa->params.max_incoming;
+	uint64_t headroom = limit > homa->total_granted ? limit - homa->total_granted : 0;
+	uint32_t mine = under_way(in), own = window > mine ? window - mine : 0;
+
+	return own < headroom ? own : (uint32_t)headroom;
+}
+
+/* Asks for what is lost; the last hole whole, even if it goes beyond the window. */
+static void ask_for_lost(struct homa *homa, struct homa_rpc *rpc, uint32_t window, uint8_t priority)
+{
+	struct homa_message_in *in = &rpc->in;
+
+	/* A message that needs no grants is short, and gets what the timer would give it. */
+	if (in->length <= homa->params.unsched_bytes)
+		priority = (uint8_t)(homa->params.num_priorities - 1);
+	while (in->lost.count && room(homa, in, window)) {
+		struct range hole = ranges_get(&in->lost)[0];
+
+		ranges_subtract(&in->lost, hole.start, hole.end);
+		set_outstanding(homa, in);
+		homa->counters.holes++;
+		homa_recv_ask(homa, rpc, hole.start, hole.end - hole.start, priority);
+	}
+}
+
 /* Grants the active message of rank `i` what its window and the common limit allow. */
 static void grant(struct homa *homa, uint32_t i)
 {
@@ -236,19 +296,16 @@ static void grant(struct homa *homa, uint32_t i)
 	struct homa_rpc *rpc = homa->active[i];
 	struct homa_message_in *in = &rpc->in;
 	uint32_t window = homa_grant_window(p->window, p->max_incoming, homa->active_count);
-	uint32_t limit = minimum(homa_message_received(in) + window, in->length);
-	uint64_t headroom = p->max_incoming > homa->total_granted ? p->max_incoming - homa->total_granted : 0;
+	uint8_t priority = homa_grant_priority(i, homa->active_count, p->max_sched_prio);
 	uint32_t more;
 
-	if (limit <= in->granted)
-		return;
-	more = limit - in->granted;
-	if (more > headroom)
-		more = (uint32_t)headroom;
+	if (in->lost.count)
+		ask_for_lost(homa, rpc, window, priority);
+	more = minimum(room(homa, in, window), in->length - in->granted);
 	/* Small additions wait, unless the sender has run dry or this is the last one. */
 	if (!more || (more < window / QUANTUM_DIVISOR && in->outstanding && in->granted + more < in->length))
 		return;
-	send_grant(homa, rpc, in->granted + more, homa_grant_priority(i, homa->active_count, p->max_sched_prio));
+	send_grant(homa, rpc, in->granted + more, priority);
 }
 
 void homa_grant_run(struct homa *homa)
@@ -260,8 +317,7 @@ void homa_grant_run(struct homa *homa)
 		for (uint32_t i = 0; i < homa->active_count; i++)
 			grant(homa, i);
 		for (uint32_t i = homa->active_count; i-- > 0;)
-			if (homa->active[i]->in.granted == homa->active[i]->in.length)
-				stop_granting(homa, homa->active[i]);
+			stop_granting(homa, homa->active[i]);
 	}
 }
 
@@ -286,8 +342,7 @@ void homa_grant_fifo(struct homa *homa)
 	homa->counters.fifo_grants++;
 	send_grant(homa, rpc, minimum(rpc->in.granted + p->fifo_grant_increment, rpc->in.length),
 		   (uint8_t)(p->num_priorities > 2 ? p->num_priorities - 2 : 0));
-	if (rpc->in.granted == rpc->in.length)
-		stop_granting(homa, rpc);
+	stop_granting(homa, rpc);
 }
 
 uint64_t homa_grant_next(const struct homa *homa)

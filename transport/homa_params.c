@@ -13,7 +13,7 @@ void homa_params_init(struct homa_params *params)
 		.max_incoming = 400000,
 		.max_overcommit = 8,
 		.grant_fifo_fraction = 50,
-		.fifo_grant_increment = 50000,
+		.fifo_grant_increment = 2848,
 		.num_priorities = HOMA_PRIORITIES,
 		.priority_map = { 0, 1, 2, 3, 4, 5, 6, 7 },
 		.unsched_cutoffs = { INT32_MAX, 0, 0, 0, 1000000, 15000, 2800, 200 },
@@ -27,6 +27,7 @@ void homa_params_init(struct homa_params *params)
 		.resend_interval = 5,
 		.timeout_ticks = 100,
 		.request_ack_ticks = 2,
+		.hole_recovery_us = 100,
 		.need_ack_limit = 40,
 		.max_client_rpcs = 65536,
 		.max_server_rpcs = 65536,
@@ -68,6 +69,7 @@ int homa_params_check(const struct homa_params *params, const char **why)
 	REQUIRE(p->resend_interval >= 1 && p->resend_interval <= 10000);
 	REQUIRE(p->timeout_ticks > p->resend_ticks && p->timeout_ticks <= 1000000);
 	REQUIRE(p->request_ack_ticks >= 1 && p->request_ack_ticks <= 10000);
+	REQUIRE(p->hole_recovery_us <= 1000000);
 	REQUIRE(p->need_ack_limit >= 1 && p->need_ack_limit <= 1000000);
 	REQUIRE(p->max_client_rpcs >= 1 && p->max_client_rpcs <= 1u << 22);
 	REQUIRE(p->max_server_rpcs >= 1 && p->max_server_rpcs <= 1u << 22);

@@ -4,7 +4,7 @@
 
 #include "homa_state.h"
 
-#define PEER_BUCKETS 4096 /* a power of two; chains stay short up to max_peers' default */
+#define PEER_BUCKETS 4096 /* at most; chains stay short up to max_peers' default */
 
 static uint32_t bucket_of(const struct homa *homa, const struct net_ip *remote, const struct net_ip *local)
 {
@@ -16,8 +16,10 @@ static uint32_t bucket_of(const struct homa *homa, const struct net_ip *remote, 
 int homa_peers_init(struct homa *homa)
 {
 	TAILQ_INIT(&homa->peers);
-	homa->peer_bucket_count = PEER_BUCKETS;
-	homa->peer_buckets = calloc(PEER_BUCKETS, sizeof(struct homa_peer *));
+	homa->peer_bucket_count = 1;
+	while (homa->peer_bucket_count < PEER_BUCKETS && homa->peer_bucket_count < homa->params.max_peers)
+		homa->peer_bucket_count *= 2;
+	homa->peer_buckets = calloc(homa->peer_bucket_count, sizeof(struct homa_peer *));
 	return homa->peer_buckets ? 0 : -ENOMEM;
 }
 

@@ -126,8 +126,10 @@ static void receive(struct homa *homa, struct homa_rpc *rpc, const struct homa_p
 	}
 	added = add(&rpc->in, packet, offset, offset + length);
 	/* Only progress counts as a sign of life: a peer that repeats itself for ever is no use. */
-	if (added)
+	if (added) {
 		rpc->heard_ns = homa->now_ns;
+		homa_holes_received(homa, rpc, offset, offset + length, added);
+	}
 	homa->counters.bytes_in += length;
 	homa->counters.duplicate_bytes += length - added;
 	homa->counters.overlaps += added && added < length;
@@ -159,6 +161,15 @@ static struct homa_rpc *admit(struct homa *homa, struct homa_peer *peer, const s
 
 	if (homa_dedupe_has(homa, peer, id)) {
 		homa->counters.duplicates_refused++;
+		return NULL;
+	}
+	if (!homa_incarnation_admits(homa, h)) {
+		struct homa_packet_out unknown = { .header_length = sizeof(struct homa_common_header) };
+
+		homa->counters.incarnations_refused++;
+		/* Once for a message; the client asks if it gets lost. */
+		if (!homa_data_offset(h))
+			homa_control_answer(homa, peer, &h->common, &unknown, HOMA_RPC_UNKNOWN);
 		return NULL;
 	}
 	rpc = homa_server_rpc_new(homa, peer, id);
@@ -208,6 +219,7 @@ static void receive_response(struct homa *homa, struct homa_peer *peer, const st
 		homa->counters.wrong_source++;
 		return;
 	}
+	homa_incarnation_heard(homa, rpc, &h->common);
 	check_cutoffs(homa, rpc, h);
 	if (rpc->state == HOMA_RPC_OUTGOING)
 		homa_rpc_set_state(homa, rpc, HOMA_RPC_INCOMING);
@@ -248,13 +260,13 @@ void homa_recv_data(struct homa *homa, const struct homa_packet_in *packet)
 	homa_peer_release(homa, peer);
 }
 
-static void ask(struct homa *homa, struct homa_rpc *rpc, uint32_t offset, uint32_t length)
+void homa_recv_ask(struct homa *homa, struct homa_rpc *rpc, uint32_t offset, uint32_t length, uint8_t priority)
 {
 	struct homa_packet_out packet = { .header_length = sizeof(struct homa_resend_header) };
 
 	packet.header.resend.offset = wire32(offset);
 	packet.header.resend.length = wire32(length);
-	packet.header.resend.priority = (uint8_t)(homa->params.num_priorities - 1);
+	packet.header.resend.priority = priority;
 	homa_control_send(homa, rpc, HOMA_RESEND, &packet);
 }
 
@@ -262,13 +274,16 @@ void homa_recv_request_missing(struct homa *homa, struct homa_rpc *rpc)
 {
 	struct homa_message_in *in = &rpc->in;
 	const struct range *gap = ranges_get(&in->gaps);
+	uint8_t priority = (uint8_t)(homa->params.num_priorities - 1);
 
 	if (!in->length) {
-		ask(homa, rpc, 0, HOMA_RESEND_ALL);
+		homa_recv_ask(homa, rpc, 0, HOMA_RESEND_ALL, priority);
 		return;
 	}
 	for (uint32_t i = 0; i < in->gaps.count && i < RESENDS_AT_ONCE; i++)
-		ask(homa, rpc, gap[i].start, gap[i].end - gap[i].start);
+		homa_recv_ask(homa, rpc, gap[i].start, gap[i].end - gap[i].start, priority);
 	if (in->granted > in->received_end)
-		ask(homa, rpc, in->received_end, in->granted - in->received_end);
+		homa_recv_ask(homa, rpc, in->received_end, in->granted - in->received_end, priority);
+	homa_holes_asked(in);
+	homa_grant_progress(homa, rpc);
 }

@@ -93,6 +93,7 @@ static void send_segment(struct homa *homa, struct homa_rpc *rpc, uint32_t start
 	h->ack = homa_ack_take(rpc->peer);
 	h->cutoff_version = wire16(rpc->peer->cutoff_version);
 	h->retransmit = retransmit;
+	homa_put24(h->pad, rpc->server);
 	homa->counters.bytes_out += end - start;
 	homa->counters.retransmitted += retransmit;
 	homa_transmit(homa, rpc->peer, &packet);

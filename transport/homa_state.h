@@ -9,8 +9,10 @@
  *	homa_send.c      messages out: segments, SRPT, pacing, retransmission
  *	homa_recv.c      messages in: reassembly, asking for what is missing
  *	homa_grant.c     who may send us how much
+ *	homa_holes.c     losses that show before the timer does
  *	homa_ack.c       ACK, NEED_ACK, finished requests
  *	homa_control.c   the other control packets, in and out
+ *	homa_incarnation.c  at-most-once across restarts
  *	homa_timer.c     what silence means
  */
 #ifndef TERN_HOMA_STATE_H
@@ -27,6 +29,8 @@
 
 #define HOMA_TICK_NS 1000000ull /* the reference's timer runs every millisecond */
 #define HOMA_OVERCOMMIT_MAX 8
+#define HOMA_RAISES 4 /* of a message's grant priority that are remembered */
+#define HOMA_KNOWN_SERVERS 4  /* a power of two: ports of one peer whose incarnation is remembered */
 #define HOMA_CUTOFF_VERSION 1 /* of our cutoffs, which do not change while we run */
 
 enum homa_rpc_state {
@@ -38,16 +42,18 @@ enum homa_rpc_state {
 };
 
 struct homa_peer {
-	TAILQ_ENTRY(homa_peer) lru;
+	/* what every packet needs */
 	struct homa_peer *chain; /* in its hash bucket */
 	struct net_ip remote;
 	struct homa_path path;
 	uint32_t rpcs;           /* that refer to it */
+	TAILQ_ENTRY(homa_peer) lru;
 	uint32_t asked;          /* RESENDs and NEED_ACKs to it during asked_tick */
 	uint64_t asked_tick;
 	uint64_t heard_ns;       /* last packet from it */
 	uint32_t cutoffs[HOMA_PRIORITIES];
 	uint16_t cutoff_version; /* of the above; 0 = none received */
+	struct { uint16_t port; uint32_t incarnation; } servers[HOMA_KNOWN_SERVERS]; /* by port */
 	uint64_t cutoffs_sent_ns;
 	uint8_t ack_count;
 	struct { uint64_t id; uint16_t server_port, client_port; } acks[HOMA_ACKS_PER_PACKET];
@@ -71,14 +77,34 @@ struct homa_message_out {
 	struct heap_node by_age;       /* in homa->sendable_by_age */
 };
 
+/* Where a message with gaps is. */
+enum homa_watch {
+	HOMA_UNWATCHED,
+	HOMA_SUSPECT,  /* in homa->suspects */
+	HOMA_UNPROVEN, /* in homa->unproven */
+};
+
 struct homa_message_in {
 	uint8_t *data;
 	uint32_t length;       /* 0: no packet yet */
 	uint32_t received_end; /* highest byte received + 1 */
 	uint32_t remaining;    /* bytes not received */
 	uint32_t granted;      /* exclusive limit of what the sender may have sent */
+	uint32_t unscheduled;  /* of that, what needed no grant */
 	uint32_t outstanding;  /* of `granted`, counted in homa->total_granted */
 	struct ranges gaps;    /* missing below received_end */
+	/* homa_holes.c */
+	struct ranges lost;    /* gaps that will not be filled unless asked for, and have not been */
+	struct ranges settled; /* all gaps that were ever lost or asked for: the timer sees to the rest */
+	uint32_t forgiven;     /* bytes under way that are not counted: after a stall */
+	uint32_t suspect_end;  /* gaps that begin below it are examined next, */
+	uint64_t suspect_ns;   /* a while after this */
+	uint8_t watched;       /* enum homa_watch */
+	uint64_t granted_ns;   /* when the last grant was */
+	uint8_t priority;      /* of the last grant */
+	uint8_t raise_count;
+	/* Somewhere in each, both ends included, the priority at which bytes are sent went up. */
+	struct range raises[HOMA_RAISES];
 	bool active;           /* in homa->active */
 	struct heap_node grant_node; /* in peer->grantable */
 };
@@ -92,6 +118,7 @@ struct homa_rpc {
 	uint64_t sequence;     /* of creation on this host: breaks ties of age */
 	uint32_t index;        /* in its table */
 	uint32_t generation;   /* of the slot */
+	uint32_t server;       /* client: incarnation of the server that it was begun under; 0 = unknown */
 	uint16_t local_port;
 	uint16_t remote_port;
 	uint8_t state;         /* enum homa_rpc_state: changed by homa_rpc_set_state only */
@@ -105,6 +132,7 @@ struct homa_rpc {
 	TAILQ_ENTRY(homa_rpc) ready; /* while event is not NONE */
 	TAILQ_ENTRY(homa_rpc) age;   /* server, INCOMING: in homa->incomplete; oldest first */
 	TAILQ_ENTRY(homa_rpc) fifo;  /* in.length > in.granted: in homa->grantable_by_age */
+	TAILQ_ENTRY(homa_rpc) watch; /* in homa->suspects or homa->unproven */
 	bool in_fifo;
 	bool in_incomplete;
 	struct homa_message_out out;
@@ -141,6 +169,8 @@ struct homa {
 
 	struct homa_table clients;
 	struct homa_table servers;
+	uint32_t incarnation; /* random, 24 bits, not 0 */
+	uint64_t born_ns;
 	uint64_t first_use;   /* random: where the use count in client ids begins */
 	uint64_t next_sequence;
 	struct homa_rpc **server_buckets;
@@ -166,6 +196,11 @@ struct homa {
 	uint32_t active_count;
 	struct heap grantable_peers; /* those with messages waiting, see homa_grant.c */
 	struct homa_rpc_list grantable_by_age;
+	struct homa_rpc_list suspects; /* messages with gaps, the longest suspected first */
+	struct homa_rpc_list unproven; /* those whose gaps may still be filled, since what has come may have overtaken it */
+	uint64_t period_ns;          /* how busy our link is, is looked at from here, */
+	uint64_t period_bytes;       /* where counters.bytes_in was this */
+	uint32_t quiet_periods;      /* it was not in as many before that */
 	uint64_t total_granted;      /* sum of in.outstanding */
 	uint64_t fifo_grant_ns;      /* when the next one is due */
 	bool grants_due;             /* something changed since grants were last computed */
@@ -247,6 +282,8 @@ void homa_send_free(struct homa *homa, struct homa_rpc *rpc);
 
 /* ---- homa_recv.c ---- */
 void homa_recv_data(struct homa *homa, const struct homa_packet_in *packet);
+/* Sends a RESEND. */
+void homa_recv_ask(struct homa *homa, struct homa_rpc *rpc, uint32_t offset, uint32_t length, uint8_t priority);
 /* Asks for what is missing of a message: a RESEND a gap, and one for the granted tail. */
 void homa_recv_request_missing(struct homa *homa, struct homa_rpc *rpc);
 void homa_recv_free(struct homa *homa, struct homa_rpc *rpc);
@@ -260,9 +297,30 @@ void homa_grant_progress(struct homa *homa, struct homa_rpc *rpc);
 void homa_grant_end(struct homa *homa, struct homa_rpc *rpc);
 /* Sends the grants that have become due. */
 void homa_grant_run(struct homa *homa);
+/* Bytes of a message have turned out to be lost: they are asked for when it is its turn. */
+void homa_grant_lost(struct homa *homa, struct homa_rpc *rpc);
+/* True while a message waits for others to be granted first. */
+static inline bool homa_grant_waits(const struct homa_message_in *in)
+{
+	return heap_contains(&in->grant_node);
+}
 /* Grants to the oldest message, when it is time. */
 void homa_grant_fifo(struct homa *homa);
 uint64_t homa_grant_next(const struct homa *homa);
+
+/* ---- homa_holes.c ---- */
+/* [start, end) of a message has come, of which `added` bytes were new. */
+void homa_holes_received(struct homa *homa, struct homa_rpc *rpc, uint32_t start, uint32_t end, uint32_t added);
+/* What is not sent yet will be at `priority`, as a new grant says. */
+void homa_holes_granted(const struct homa *homa, struct homa_message_in *in, uint8_t priority);
+/* All that is missing has been asked for. */
+void homa_holes_asked(struct homa_message_in *in);
+/* The message is complete, or given up. */
+void homa_holes_end(struct homa *homa, struct homa_rpc *rpc);
+/* Finds what is lost by now. */
+void homa_holes_run(struct homa *homa);
+/* When homa_holes_run has something to do next; UINT64_MAX. */
+uint64_t homa_holes_next(const struct homa *homa);
 
 /* ---- homa_ack.c ---- */
 int homa_dedupe_init(struct homa *homa);
@@ -294,6 +352,21 @@ void homa_control_answer(struct homa *homa, struct homa_peer *peer, const struct
 void homa_unknown_send(struct homa *homa, const struct homa_rpc *rpc);
 void homa_need_ack_send(struct homa *homa, const struct homa_rpc *rpc);
 void homa_cutoffs_send(struct homa *homa, const struct homa_rpc *rpc);
+
+/* ---- homa_incarnation.c ---- */
+/* Draws this host's incarnation. */
+void homa_incarnation_init(struct homa *homa);
+/* Writes it into a packet that goes out. */
+void homa_incarnation_stamp(const struct homa *homa, struct homa_common_header *header);
+/* The incarnation of a peer's server at `port`; 0 when it is not known. */
+uint32_t homa_incarnation_of(const struct homa_peer *peer, uint16_t port);
+/*
+ * A client has heard from its server. False when that is not the one which the RPC was
+ * begun under, and the former one may have executed it: then it has failed.
+ */
+bool homa_incarnation_heard(struct homa *homa, struct homa_rpc *rpc, const struct homa_common_header *header);
+/* Whether a server may begin with a request: no former incarnation of it can have executed it. */
+bool homa_incarnation_admits(const struct homa *homa, const struct homa_data_header *header);
 
 /* ---- homa_timer.c ---- */
 /* Sets an RPC's timer for the state that it is in. */

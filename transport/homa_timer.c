@@ -104,7 +104,8 @@ static bool our_turn(const struct homa_rpc *rpc)
 
 	if (rpc->state == HOMA_RPC_OUTGOING)
 		return rpc->out.sent < rpc->out.granted || rpc->out.resend.count;
-	return in->length && homa_message_received(in) >= in->granted;
+	/* A message that waits its turn to be granted, or to be asked for its holes, is silent because of us. */
+	return in->length && (homa_message_received(in) >= in->granted || homa_grant_waits(in));
 }
 
 /* True while the peer is alive, but must not be asked about this RPC yet. */

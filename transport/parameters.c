@@ -46,6 +46,7 @@ static const struct parameter parameters[] = {
 	PARAMETER(resend_interval),
 	PARAMETER(timeout_ticks),
 	PARAMETER(request_ack_ticks),
+	PARAMETER(hole_recovery_us),
 	PARAMETER(need_ack_limit),
 	PARAMETER(max_client_rpcs),
 	PARAMETER(max_server_rpcs),
@@ -146,13 +147,28 @@ uint64_t parameters_memory(const struct tern_endpoint_options *options)
 	return options->memory ? options->memory : DEFAULT_MEMORY;
 }
 
+int parameters_change(const struct tern_parameter *given, struct homa_params *params, char *why, size_t why_size)
+{
+	bool derive = true;
+	const char *condition;
+
+	for (; given && given->name; given++) {
+		if (set(params, given, why, why_size))
+			return -EINVAL;
+		derive &= strcmp(given->name, "max_sched_prio") != 0;
+	}
+	if (derive)
+		derive_max_sched_prio(params);
+	if (!homa_params_check(params, &condition))
+		return 0;
+	say_condition(condition, why, why_size);
+	return -EINVAL;
+}
+
 int parameters_apply(const struct tern_endpoint_options *options, struct homa_params *params, char *why,
 		     size_t why_size)
 {
 	uint64_t memory = parameters_memory(options), part = memory / INCOMING_PART;
-	const struct tern_parameter *given;
-	bool derive = true;
-	const char *condition;
 
 	if (check_memory(options, why, why_size))
 		return -EINVAL;
@@ -161,20 +177,10 @@ int parameters_apply(const struct tern_endpoint_options *options, struct homa_pa
 		params->max_client_rpcs = params->max_server_rpcs = options->max_calls;
 	if (part < params->max_incoming_memory)
 		params->max_incoming_memory = (uint32_t)part;
-	for (given = options->parameters; given && given->name; given++) {
-		if (set(params, given, why, why_size))
-			return -EINVAL;
-		derive &= strcmp(given->name, "max_sched_prio") != 0;
-	}
-	if (derive)
-		derive_max_sched_prio(params);
-	if (homa_params_check(params, &condition)) {
-		say_condition(condition, why, why_size);
+	if (parameters_change(options->parameters, params, why, why_size))
 		return -EINVAL;
-	}
 	if (params->max_incoming_memory > memory / 2) {
-		snprintf(why, why_size,
-			 "Homa parameter max_incoming_memory = %u: at most half of memory (%llu bytes)",
+		snprintf(why, why_size, "Homa parameter max_incoming_memory = %u: at most half of memory (%llu bytes)",
 			 params->max_incoming_memory, (unsigned long long)memory);
 		return -EINVAL;
 	}

@@ -115,6 +115,14 @@ bool ranges_subtract(struct ranges *ranges, uint32_t start, uint32_t end)
 	return true;
 }
 
+bool ranges_contain(struct ranges *ranges, uint32_t start, uint32_t end)
+{
+	uint32_t at = find(ranges, start);
+	const struct range *r = ranges_get(ranges);
+
+	return at < ranges->count && r[at].start <= start && r[at].end >= end;
+}
+
 uint32_t ranges_bytes(const struct ranges *ranges)
 {
 	const struct range *r = ranges->capacity ? ranges->more : ranges->few;

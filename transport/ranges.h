@@ -38,6 +38,8 @@ void ranges_free(struct ranges *ranges);
 bool ranges_add(struct ranges *ranges, uint32_t start, uint32_t end);
 /* Takes out [start, end). False, with nothing changed, when a split finds no room. */
 bool ranges_subtract(struct ranges *ranges, uint32_t start, uint32_t end);
+/* Whether one of the ranges has all of [start, end). */
+bool ranges_contain(struct ranges *ranges, uint32_t start, uint32_t end);
 /* Sum of the ranges' lengths, bytes. */
 uint32_t ranges_bytes(const struct ranges *ranges);
 

@@ -41,7 +41,8 @@ struct transport_callbacks {
 	/*
 	 * The request begun with `cookie` will have no response: -ETIMEDOUT (peer silent),
 	 * -ECONNREFUSED (nobody serves the port), -EHOSTUNREACH, -ENETUNREACH,
-	 * -EPROTONOSUPPORT (the host does not speak the protocol), -ENOBUFS.
+	 * -EPROTONOSUPPORT (the host does not speak the protocol), -ENOBUFS, -ECONNRESET
+	 * (the server has restarted; it may have executed the request or not).
 	 */
 	void (*failed)(void *ctx, uint64_t cookie, int error);
 	/* The peer gave up a request that was reported and not yet answered. */
@@ -93,7 +94,10 @@ struct transport_ops {
 	 * it handled (0: nothing to do), or a negative errno if the device is gone.
 	 */
 	int (*poll)(struct transport *transport);
-	/* Nanoseconds until poll must be called next; UINT64_MAX: not before fd is readable. */
+	/*
+	 * Nanoseconds until poll must be called next; UINT64_MAX: not before fd is readable.
+	 * To be asked before each wait on fd, which may not be kept up to date without.
+	 */
 	uint64_t (*timeout)(struct transport *transport);
 	/* An epoll fd, readable when there is something to receive. The same for the transport's life. */
 	int (*fd)(struct transport *transport);

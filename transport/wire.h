@@ -50,11 +50,11 @@ struct homa_common_header {
 	__be16 sport;
 	__be16 dport;
 	__be32 sequence; /* DATA: message offset of the first byte */
-	__u8 ack[3];     /* unused, 0 */
+	__u8 ack[3];     /* ours: incarnation of the sender; 0 from Linux Homa, which ignores it */
 	__u8 type;       /* enum homa_packet_type */
 	__u8 doff;       /* senders fill it, receivers ignore it */
 	__u8 flags;
-	__be16 window;   /* unused, 0 */
+	__be16 window;   /* ours: age of that incarnation, ms, at most 65535; 0 and ignored as above */
 	__be16 checksum; /* never verified */
 	__be16 urgent;
 	__be64 sender_id; /* RPC id as the sender knows it: even from the client, odd from the server */
@@ -72,7 +72,7 @@ struct homa_data_header {
 	struct homa_ack_entry ack;
 	__be16 cutoff_version; /* of the last CUTOFFS from this destination, 0 = none */
 	__u8 retransmit;
-	__u8 pad[3];
+	__u8 pad[3]; /* ours, in requests: incarnation that the server had when it was begun, 0 = unknown */
 	__be32 segment_offset; /* or HOMA_OFFSET_IN_SEQUENCE */
 } __attribute__((packed));
 

@@ -98,11 +98,11 @@ struct occupant {
 static void find_occupant(int ifindex, struct occupant *occupant, const struct link_log *log)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	struct bpf_prog_info info = {0};
+	struct bpf_prog_info info = { 0 };
 	uint32_t bytes = sizeof(info);
 	int fd, error;
 
-	*occupant = (struct occupant){0};
+	*occupant = (struct occupant){ 0 };
 	capture_begin(log);
 	error = bpf_xdp_query(ifindex, 0, &query);
 	capture_end();
@@ -123,9 +123,9 @@ static void log_occupant(const struct occupant *occupant, const struct link_log 
 {
 	if (!strcmp(occupant->name, PROGRAM_NAME))
 		link_logf(
-		    log, TERN_LOG_ERROR,
-		    "another Tern endpoint uses the device (XDP program id %u): one endpoint per device",
-		    occupant->id);
+			log, TERN_LOG_ERROR,
+			"another Tern endpoint uses the device (XDP program id %u): one endpoint per device",
+			occupant->id);
 	else if (occupant->id)
 		link_logf(log, TERN_LOG_ERROR,
 			  "an XDP program of someone else is attached: id %u%s%s; detach it (ip link set dev "
@@ -168,7 +168,7 @@ static int attach_once(struct xdp_program *program, int ifindex, bool native)
 /* Waits while the device is held by what may be a dead process's: ours, or unknown. */
 static int attach_patiently(struct xdp_program *program, int ifindex, bool native, const struct link_log *log)
 {
-	const struct timespec interval = {.tv_nsec = RETRY_INTERVAL_US * 1000};
+	const struct timespec interval = { .tv_nsec = RETRY_INTERVAL_US * 1000 };
 	struct occupant occupant;
 	uint32_t waited_us;
 	int error;
@@ -211,7 +211,7 @@ int xdp_program_open(struct xdp_program *program, const struct xsk_device *devic
 {
 	int error;
 
-	*program = (struct xdp_program){.link_fd = -1, .cpus = libbpf_num_possible_cpus()};
+	*program = (struct xdp_program){ .link_fd = -1, .cpus = libbpf_num_possible_cpus() };
 	if (program->cpus < 0)
 		return program->cpus;
 	program->per_cpu = calloc((size_t)program->cpus, sizeof(*program->per_cpu));
@@ -245,7 +245,7 @@ void xdp_program_counters(struct xdp_program *program, struct datapath_counters 
 {
 	uint32_t key = 0;
 
-	*sum = (struct datapath_counters){0};
+	*sum = (struct datapath_counters){ 0 };
 	if (bpf_map_lookup_elem(bpf_map__fd(program->skeleton->maps.counters), &key, program->per_cpu))
 		return;
 	for (int cpu = 0; cpu < program->cpus; cpu++)

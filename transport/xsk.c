@@ -11,8 +11,6 @@
 #include "xsk_link.h"
 
 #define MAX_KICKS       16  /* system calls per flush: copy mode takes 32 frames in each */
-#define PREFETCH_BYTES  256 /* of a frame; another CPU has just written it */
-#define CACHE_LINE      64
 #define IDLE_CHECK_MASK 255 /* empty polls between two looks at the device */
 
 static struct xsk_link *of(struct link *link)
@@ -155,15 +153,6 @@ static void recycle(struct xsk_link *xsk, struct xsk_link_queue *queue)
 		recvfrom(queue->xsk.fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
-/* All lines at once, as far as a short message goes: each of them is a miss. */
-static void prefetch(const uint8_t *memory, const struct xdp_desc *descriptor)
-{
-	uint32_t length = descriptor->len < PREFETCH_BYTES ? descriptor->len : PREFETCH_BYTES;
-
-	for (uint32_t at = 0; at < length; at += CACHE_LINE)
-		__builtin_prefetch(memory + descriptor->addr + at);
-}
-
 static unsigned receive_queue(struct xsk_link *xsk, struct xsk_link_queue *queue, struct link_packet *packets,
 			      unsigned max)
 {
@@ -177,13 +166,12 @@ static unsigned receive_queue(struct xsk_link *xsk, struct xsk_link_queue *queue
 	available = xsk_ring_cons__peek(ring, max, &index);
 	if (!available)
 		return 0;
-	prefetch(memory, xsk_ring_cons__rx_desc(ring, index));
 	for (uint32_t i = 0; i < available; i++) {
 		const struct xdp_desc *descriptor = xsk_ring_cons__rx_desc(ring, index + i);
 		const uint8_t *frame = xsk_umem__get_data(memory, descriptor->addr);
 
 		if (i + 1 < available)
-			prefetch(memory, xsk_ring_cons__rx_desc(ring, index + i + 1));
+			__builtin_prefetch(memory + xsk_ring_cons__rx_desc(ring, index + i + 1)->addr);
 		queue->held[queue->held_count++] = descriptor->addr & frame_mask;
 		if (frame_parse(frame, descriptor->len, xsk->device.mac, &packets[count]))
 			count++;
@@ -234,10 +222,10 @@ static int pollable_fd(const struct link *link)
 /* The kernel's own statistics, summed over the sockets. */
 static struct xdp_statistics socket_statistics(const struct xsk_link *xsk)
 {
-	struct xdp_statistics sum = {0};
+	struct xdp_statistics sum = { 0 };
 
 	for (uint32_t i = 0; i < xsk->queue_count; i++) {
-		struct xdp_statistics one = {0};
+		struct xdp_statistics one = { 0 };
 		socklen_t bytes = sizeof(one);
 
 		if (getsockopt(xsk->queues[i].xsk.fd, SOL_XDP, XDP_STATISTICS, &one, &bytes))
@@ -255,7 +243,7 @@ static void counters(struct link *link, void (*each)(void *ctx, const char *name
 {
 	static const char *const names[] = {
 #define X(id, name) #name,
-	    DATAPATH_COUNTERS(X)
+		DATAPATH_COUNTERS(X)
 #undef X
 	};
 	struct xsk_link *xsk = of(link);
@@ -277,11 +265,11 @@ static void counters(struct link *link, void (*each)(void *ctx, const char *name
 }
 
 const struct link_ops xsk_link_ops = {
-    .send = send_packet,
-    .flush = flush,
-    .receive = receive,
-    .fd = pollable_fd,
-    .describe = xsk_link_describe,
-    .counters = counters,
-    .close = xsk_link_close,
+	.send = send_packet,
+	.flush = flush,
+	.receive = receive,
+	.fd = pollable_fd,
+	.describe = xsk_link_describe,
+	.counters = counters,
+	.close = xsk_link_close,
 };

@@ -67,13 +67,13 @@ static void distribute_frames(struct xsk_link *xsk)
 		xsk_queue_fill(&xsk->queues[i].xsk, xsk->frames);
 	for (uint32_t frame = 0; frame < xsk->frames; frame++)
 		xsk->free[xsk->free_count++] =
-		    (uint64_t)(xsk->frames + frame) * xsk->queues[0].xsk.frame_bytes;
+			(uint64_t)(xsk->frames + frame) * xsk->queues[0].xsk.frame_bytes;
 }
 
 /* Lifts the limit on locked memory as far as we may. */
 static void raise_memory_limit(void)
 {
-	struct rlimit limit = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+	struct rlimit limit = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
 
 	if (!setrlimit(RLIMIT_MEMLOCK, &limit) || getrlimit(RLIMIT_MEMLOCK, &limit))
 		return;
@@ -87,11 +87,11 @@ static void log_queue_error(const struct link_log *log, const struct xsk_queue_o
 		link_logf(log, TERN_LOG_ERROR,
 			  "opening an AF_XDP socket is not permitted: it takes CAP_NET_RAW");
 	else if (error == -ENOBUFS)
-		link_logf(
-		    log, TERN_LOG_ERROR,
-		    "%u KiB of frames are more than RLIMIT_MEMLOCK allows: raise it (ulimit -l), or grant "
-		    "CAP_IPC_LOCK",
-		    queue->frames * (queue->frame_bytes / 1024));
+		link_logf(log, TERN_LOG_ERROR,
+			  "%u KiB of frames are more than RLIMIT_MEMLOCK allows: raise it (ulimit -l), or "
+			  "grant "
+			  "CAP_IPC_LOCK",
+			  queue->frames * (queue->frame_bytes / 1024));
 	else if (error == -EBUSY)
 		link_logf(log, TERN_LOG_ERROR, "queue %u has an AF_XDP socket of another process",
 			  queue->queue);
@@ -106,7 +106,7 @@ static void log_queue_error(const struct link_log *log, const struct xsk_queue_o
  */
 static int open_queue(struct xsk_queue *queue, const struct xsk_queue_options *options)
 {
-	const struct timespec interval = {.tv_nsec = RETRY_INTERVAL_US * 1000};
+	const struct timespec interval = { .tv_nsec = RETRY_INTERVAL_US * 1000 };
 	int error = xsk_queue_open(queue, options);
 
 	for (uint32_t waited_us = 0;
@@ -127,14 +127,14 @@ static int open_queues(struct xsk_link *xsk, uint32_t queues)
 
 	for (uint32_t i = 0; i < queues; i++) {
 		struct xsk_queue_options options = {
-		    .device = xsk->log.device,
-		    .queue = i,
-		    .entries = xsk->frames,
-		    .frames = i ? xsk->frames : 2 * xsk->frames,
-		    .frame_bytes = small ? SMALL_FRAME : LARGE_FRAME,
-		    /* Without XDP_COPY the kernel tries zero-copy, which generic XDP cannot have. */
-		    .flags = XDP_USE_NEED_WAKEUP | (xsk->program.native ? 0 : XDP_COPY),
-		    .transmits = i == 0,
+			.device = xsk->log.device,
+			.queue = i,
+			.entries = xsk->frames,
+			.frames = i ? xsk->frames : 2 * xsk->frames,
+			.frame_bytes = small ? SMALL_FRAME : LARGE_FRAME,
+			/* Without XDP_COPY the kernel tries zero-copy, which generic XDP cannot have. */
+			.flags = XDP_USE_NEED_WAKEUP | (xsk->program.native ? 0 : XDP_COPY),
+			.transmits = i == 0,
 		};
 
 		error = open_queue(&xsk->queues[i].xsk, &options);
@@ -160,7 +160,7 @@ static int open_epoll(struct xsk_link *xsk)
 	if (xsk->epoll_fd < 0)
 		return -errno;
 	for (uint32_t i = 0; i < xsk->queue_count; i++) {
-		struct epoll_event event = {.events = EPOLLIN};
+		struct epoll_event event = { .events = EPOLLIN };
 
 		if (epoll_ctl(xsk->epoll_fd, EPOLL_CTL_ADD, xsk->queues[i].xsk.fd, &event))
 			return -errno;
@@ -198,7 +198,7 @@ static int set_up(struct xsk_link *xsk, uint32_t queues, enum tern_xdp_mode mode
 
 int xsk_link_open(const struct xsk_link_options *options, struct link **link)
 {
-	struct link_log log = {.write = options->log, .ctx = options->log_ctx};
+	struct link_log log = { .write = options->log, .ctx = options->log_ctx };
 	struct xsk_device device;
 	struct xsk_link *xsk;
 	uint32_t queues;
@@ -214,7 +214,7 @@ int xsk_link_open(const struct xsk_link_options *options, struct link **link)
 	xsk = calloc(1, sizeof(*xsk) + queues * sizeof(xsk->queues[0]));
 	if (!xsk)
 		return -ENOMEM;
-	xsk->link = (struct link){.ops = &xsk_link_ops, .mtu = device.mtu, .ifindex = device.ifindex};
+	xsk->link = (struct link){ .ops = &xsk_link_ops, .mtu = device.mtu, .ifindex = device.ifindex };
 	xsk->device = device;
 	xsk->frames = options->frames ? options->frames : XSK_DEFAULT_FRAMES;
 	xsk->epoll_fd = -1;
@@ -245,7 +245,7 @@ void xsk_link_close(struct link *link)
 void xsk_link_describe(const struct link *link, char *buffer, size_t size)
 {
 	const struct xsk_link *xsk = (const struct xsk_link *)link;
-	struct utsname kernel = {.release = "0.0"};
+	struct utsname kernel = { .release = "0.0" };
 	unsigned major = 0, minor = 0;
 	char queues[32];
 

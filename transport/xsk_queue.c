@@ -26,10 +26,10 @@ static int open_memory(struct xsk_queue *queue, const struct xsk_queue_options *
 static int open_umem(struct xsk_queue *queue, const struct xsk_queue_options *options)
 {
 	struct xsk_umem_config config = {
-	    /* More than will ever be in it: who fills it needs to look at the kernel's index rarely. */
-	    .fill_size = 2 * options->entries,
-	    .comp_size = options->entries,
-	    .frame_size = options->frame_bytes,
+		/* More than will ever be in it: who fills it needs to look at the kernel's index rarely. */
+		.fill_size = 2 * options->entries,
+		.comp_size = options->entries,
+		.frame_size = options->frame_bytes,
 	};
 	static const int send_buffer = SEND_BUFFER_BYTES;
 	int error = xsk_umem__create(&queue->umem, queue->memory, queue->memory_bytes, &queue->fill,
@@ -47,10 +47,10 @@ static int open_umem(struct xsk_queue *queue, const struct xsk_queue_options *op
 static int open_socket(struct xsk_queue *queue, const struct xsk_queue_options *options)
 {
 	struct xsk_socket_config config = {
-	    .rx_size = options->entries,
-	    .tx_size = options->entries,
-	    .libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
-	    .bind_flags = options->flags,
+		.rx_size = options->entries,
+		.tx_size = options->entries,
+		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
+		.bind_flags = options->flags,
 	};
 
 	return xsk_socket__create(&queue->socket, options->device, options->queue, queue->umem,
@@ -61,7 +61,7 @@ int xsk_queue_open(struct xsk_queue *queue, const struct xsk_queue_options *opti
 {
 	int error;
 
-	*queue = (struct xsk_queue){.fd = -1};
+	*queue = (struct xsk_queue){ .fd = -1 };
 	error = open_memory(queue, options);
 	if (error)
 		return error;
@@ -98,7 +98,7 @@ void xsk_queue_fill(struct xsk_queue *queue, uint32_t frames)
 
 bool xsk_queue_is_zero_copy(const struct xsk_queue *queue)
 {
-	struct xdp_options options = {0};
+	struct xdp_options options = { 0 };
 	socklen_t bytes = sizeof(options);
 
 	return !getsockopt(queue->fd, SOL_XDP, XDP_OPTIONS, &options, &bytes) &&

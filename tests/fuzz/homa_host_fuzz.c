@@ -31,6 +31,8 @@ struct live {
 	bool setting_up;
 };
 
+static uint64_t packets; /* of all inputs */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* ---- what the core is given ---- */
@@ -251,7 +253,14 @@ static bool next(struct live *live, const uint8_t **data, size_t *size)
 	if (length >= sizeof(struct homa_data_header) && h->type == HOMA_DATA)
 		length = (uint32_t)sizeof(struct homa_data_header) + (what & 0x80 ? 1000 : 100);
 	input(live, packet, length);
+	packets++;
 	return true;
+}
+
+/* How much was tried, for whoever has to know: an input may be of one packet or of MAX_PACKETS. */
+static void __attribute__((destructor)) tell(void)
+{
+	fprintf(stderr, "%llu packets\n", (unsigned long long)packets);
 }
 
 static void check(const struct live *live)

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Runs a fuzzer, from the corpus in the tree and without adding to it:
 #
-#	tests/fuzz/run.sh TARGET RUNS [MAX_LENGTH]
+#	tests/fuzz/run.sh TARGET RUNS [MAX_LENGTH [PACKETS]]
 #
-# A finding stays in $BUILD, and its path is in the output.
+# A finding stays in $BUILD, and its path is in the output. Of a target that counts packets,
+# at least PACKETS must have been tried.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-target=$1 runs=$2 length=${3:-256}
+target=$1 runs=$2 length=${3:-256} least=${4:-0}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 seeds=tests/fuzz/corpus/${target%_fuzz}
@@ -17,5 +18,11 @@ if ! "$BUILD/tests/$target" -runs="$runs" -max_len="$length" -seed=1 -timeout=10
 	rm -f "$work.log"
 	exit 1
 fi
-echo "$target: $(grep -E '^Done ' "$work.log"), no finding"
+packets=$(sed -n 's/^\([0-9]*\) packets$/\1/p' "$work.log")
+if [ "${packets:-0}" -lt "$least" ]; then
+	echo "$target: only ${packets:-0} packets were tried, not $least"
+	rm -f "$work.log"
+	exit 1
+fi
+echo "$target: $(grep -E '^Done ' "$work.log")${packets:+, $packets packets}, no finding"
 rm -f "$work.log"

@@ -270,8 +270,8 @@ static void match_common(const struct play *play, const struct frame *frame, str
 	else if (h->flags != HOMA_HIJACK_FLAGS || h->urgent != wire16(HOMA_HIJACK_URGENT))
 		verdict_set(verdict, DIFFERENT, "flags %#x, urgent %#x: ours are %#x, %#x", h->flags,
 			    wire16(h->urgent), HOMA_HIJACK_FLAGS, HOMA_HIJACK_URGENT);
-	else if (h->window || h->ack[0] || h->ack[1] || h->ack[2])
-		verdict_set(verdict, DIFFERENT, "window or ack is not zero, as ours");
+	else if (h->window && !homa_get24(h->ack))
+		verdict_set(verdict, DIFFERENT, "an age without an incarnation: window, but no ack");
 	else if (h->type != HOMA_DATA && h->type != HOMA_FREEZE && frame->priority != HOMA_PRIORITIES - 1)
 		verdict_set(verdict, DIFFERENT, "priority %u: ours is %u", frame->priority,
 			    HOMA_PRIORITIES - 1);

@@ -157,7 +157,8 @@ static void compare_data(const struct play *play, const struct frame *frame, str
 	else if (h->cutoff_version != ours->cutoff_version && !version_crossed(play, frame))
 		verdict_set(verdict, DIFFERENT, "cutoff_version %u: ours is %u", wire16(h->cutoff_version),
 			    wire16(ours->cutoff_version));
-	else if (memcmp(h->pad, ours->pad, sizeof(h->pad)) != 0)
+	/* When a Tern host learns which incarnation it speaks to is a matter of time. */
+	else if (memcmp(h->pad, ours->pad, sizeof(h->pad)) != 0 && !homa_get24(h->common.ack))
 		verdict_set(verdict, DIFFERENT, "padding is not zero");
 	else if (!output->same_payload ||
 		 memcmp(frame->data + sizeof(*h), message_out(play, frame->rpc)->bytes + frame_offset(frame),

@@ -8,6 +8,9 @@
 
 #include <string.h>
 
+#include "homa_state.h"
+
+#define UPTIME_NS (2000 * MS)
 #define BEFORE_NS (100 * MS) /* our core is as much older than the capture */
 #define AFTER_NS  (3 * MS)   /* and lives on as long, to send what it has started */
 
@@ -312,6 +315,20 @@ static void run(struct play *play)
 
 /* ---- the whole ---- */
 
+/* Takes the place of a Tern host: what its peers say to its incarnation is for ours. */
+static void take_incarnation(struct play *play)
+{
+	for (int i = 0; i < play->capture->frame_count; i++) {
+		const struct frame *frame = &play->capture->frames[i];
+
+		if (frame->kind == FRAME_HOMA && net_ip_equal(&frame->source, &play->host->ip) &&
+		    homa_get24(frame_header(frame)->ack)) {
+			play->homa->incarnation = homa_get24(frame_header(frame)->ack);
+			return;
+		}
+	}
+}
+
 void play_run(struct play *play, const struct capture *capture, const struct host *host)
 {
 	*play = (struct play){.capture = capture, .host = host, .cause = -1, .issuing = -1, .random = 1};
@@ -323,10 +340,12 @@ void play_run(struct play *play, const struct capture *capture, const struct hos
 	memset(play->moments, 0, (size_t)capture->frame_count * sizeof(struct moment));
 	play_learn_params(play);
 	play->now_ns = capture->frames[0].time_ns - BEFORE_NS;
-	if (homa_create(&play->params, &replay_ops, play, play->now_ns, &play->homa)) {
+	/* A host that has just started distrusts what it is sent; this one has been there for a while. */
+	if (homa_create(&play->params, &replay_ops, play, play->now_ns - UPTIME_NS, &play->homa)) {
 		fprintf(stderr, "homa-replay: %s: our core refuses the host's parameters\n", capture->path);
 		exit(2);
 	}
+	take_incarnation(play);
 	play_prepare(play);
 	play->output_count = 0; /* what preparing made it send */
 	run(play);

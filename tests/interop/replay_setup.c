@@ -18,6 +18,8 @@ void play_learn_params(struct play *play)
 
 	homa_params_init(&play->params);
 	play->params.max_nic_est_backlog_usecs = 1000000; /* the capture's hosts set the pace */
+	play->params.hole_recovery_us = 0;                /* and know nothing of this, */
+	play->params.fifo_grant_increment = 50000;        /* and grant these in large pieces */
 	for (int i = 0; i < capture->frame_count; i++) {
 		const struct frame *frame = &capture->frames[i];
 		const struct homa_data_header *h = frame_data(frame);

@@ -2,7 +2,7 @@
 # 64 B unary calls with protobuf, both ends spinning, beside a bare AF_XDP ping-pong of the
 # same frame size on the same veth pair: rounds in turn, medians, and their ratio.
 . "$(dirname "$0")/lib.sh"
-rounds=5 limit=2.0
+rounds=11 limit=2.0
 [ "$(nproc)" -ge 2 ] || skip "both ends spin: that needs two cores"
 
 median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }

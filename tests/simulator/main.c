@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "sim_load_main.h"
 #include "sim_run.h"
 
 struct options {
@@ -108,6 +109,9 @@ static void add(struct sim_result *sum, const struct sim_result *one)
 {
 	sum->ok += one->ok;
 	sum->failed += one->failed;
+	sum->abandoned += one->abandoned;
+	sum->outages += one->outages;
+	sum->crashes += one->crashes;
 	sum->packets += one->packets;
 	sum->ip_bytes += one->ip_bytes;
 	sum->ideal_bytes += one->ideal_bytes;
@@ -129,11 +133,14 @@ static double seconds_now(void)
 
 static void summarise(const struct options *options, const struct sim_result *sum, double seconds)
 {
-	printf("homa %s seeds %llu-%llu: %llu RPCs ok, %llu failed; %llu packets, %.4f x ideal bytes, "
+	printf("homa %s seeds %llu-%llu: %llu RPCs ok, %llu failed, %llu abandoned; %llu outages, %llu of them "
+	       "crashes; %llu packets, %.4f x ideal bytes, "
 	       "%llu retransmitted, %llu RESENDs, %llu lost, %llu duplicated, %llu reordered; "
 	       "%.1f s, %.2f M packets/s; trace %016llx\n",
 	       options->profile->name, (unsigned long long)options->first, (unsigned long long)options->last,
-	       (unsigned long long)sum->ok, (unsigned long long)sum->failed, (unsigned long long)sum->packets,
+	       (unsigned long long)sum->ok, (unsigned long long)sum->failed, (unsigned long long)sum->abandoned,
+	       (unsigned long long)sum->outages, (unsigned long long)sum->crashes,
+	       (unsigned long long)sum->packets,
 	       (double)sum->ip_bytes / (double)sum->ideal_bytes, (unsigned long long)sum->retransmitted,
 	       (unsigned long long)sum->resends, (unsigned long long)sum->lost,
 	       (unsigned long long)sum->duplicated, (unsigned long long)sum->reordered, seconds,
@@ -171,6 +178,8 @@ int main(int argc, char **argv)
 	struct sim_trace *trace = NULL;
 	int result;
 
+	if (sim_load_wanted(argc, argv))
+		return sim_load_main(argc, argv);
 	if (!parse(argc, argv, &options))
 		return 2;
 	if (options.trace && !(trace = sim_trace_open(options.trace))) {

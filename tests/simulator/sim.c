@@ -31,22 +31,6 @@ void sim_at(struct sim *sim, uint64_t time_ns, sim_action *action, void *object,
 	sim_events_add(&sim->events, time_ns < sim->now_ns ? sim->now_ns : time_ns, action, object, argument);
 }
 
-static void wire(struct sim *sim, const struct sim_topology *topology)
-{
-	bool pair = sim->host_count == 2;
-
-	for (uint32_t i = 0; i < sim->host_count; i++) {
-		struct sim_host *host = &sim->hosts[i];
-		struct sim_topology clean = *topology;
-
-		sim_link_init(&host->uplink, sim, pair ? &sim->hosts[1 - i] : NULL, topology);
-		host->uplink.limit_bytes =
-		    UINT64_MAX; /* a host's own memory holds what its NIC cannot send yet */
-		clean.faults = (struct sim_faults){0};
-		sim_link_init(&host->downlink, sim, host, &clean);
-	}
-}
-
 /* The defaults, with tables of a size that hundreds of hosts can be given in no time. */
 static void simulator_params(struct homa_params *params, const struct sim_topology *topology)
 {
@@ -63,10 +47,14 @@ void sim_init(struct sim *sim, uint64_t seed, const struct sim_topology *topolog
 {
 	struct homa_params defaults;
 
-	*sim = (struct sim){.seed = seed, .host_count = topology->hosts, .application = application};
+	*sim = (struct sim){.seed = seed,
+			    .host_count = topology->hosts,
+			    .application = application,
+			    .bodiless = topology->bodiless};
 	sim->now_ns = 1000000000; /* not 0, so that code that takes 0 for "never" shows */
 	sim_random_seed(&sim->random, seed);
 	sim_events_init(&sim->events);
+	sim->events.now_ns = sim->now_ns;
 	sim->hosts = sim_realloc(NULL, sim->host_count * sizeof(*sim->hosts));
 	if (!params) {
 		simulator_params(&defaults, topology);
@@ -74,17 +62,10 @@ void sim_init(struct sim *sim, uint64_t seed, const struct sim_topology *topolog
 	}
 	for (uint32_t i = 0; i < sim->host_count; i++)
 		sim_host_init(&sim->hosts[i], sim, i, params);
-	wire(sim, topology);
-}
-
-static void free_packets(struct sim_packet *packet)
-{
-	while (packet) {
-		struct sim_packet *next = packet->next;
-
-		free(packet);
-		packet = next;
-	}
+	/* They have been there for a while: hosts that are new see to restarts first. */
+	sim->now_ns += SIM_UPTIME_NS;
+	sim->events.now_ns = sim->now_ns;
+	sim_topology_build(sim, topology);
 }
 
 static void free_buffers(void *buffer)
@@ -99,15 +80,12 @@ static void free_buffers(void *buffer)
 
 void sim_free(struct sim *sim)
 {
-	for (uint32_t i = 0; i < sim->host_count; i++) {
+	for (uint32_t i = 0; i < sim->host_count; i++)
 		sim_host_free(&sim->hosts[i]);
-		sim_link_free(&sim->hosts[i].uplink);
-		sim_link_free(&sim->hosts[i].downlink);
-	}
+	sim_topology_free(sim);
 	free(sim->hosts);
 	sim_events_free(&sim->events);
-	free_packets(sim->free_small);
-	free_packets(sim->free_large);
+	sim_packets_free(sim);
 	for (int i = 0; i < SIM_BUFFER_CLASSES; i++)
 		free_buffers(sim->free_buffers[i]);
 }
@@ -117,8 +95,7 @@ void sim_run(struct sim *sim, uint64_t end_ns)
 	struct sim_event event;
 
 	sim->end_ns = end_ns;
-	while (!sim->violation[0] && sim->events.count && sim->events.heap[0].time_ns <= sim->end_ns) {
-		sim_events_take(&sim->events, &event);
+	while (!sim->violation[0] && sim_events_take(&sim->events, sim->end_ns, &event)) {
 		sim->now_ns = event.time_ns;
 		sim->events_run++;
 		event.action(event.object, event.argument);

@@ -10,6 +10,11 @@
 
 #define FIRST_ADDRESS 0x0a000001u /* 10.0.0.1 */
 
+static struct net_ip address(uint32_t index)
+{
+	return net_ip_from_v4(wire32(FIRST_ADDRESS + index));
+}
+
 /* ---- memory ---- */
 
 /* In front of every message buffer, so that a wrong buffer_put is noticed. */
@@ -78,7 +83,7 @@ static void transmit(void *ctx, void *path_handle, const struct homa_packet_out 
 	struct sim_host *host = ctx;
 	struct sim *sim = host->sim;
 	bool first = out->payload_length && !homa_data_offset(&out->header.data);
-	bool elided = sim->elide && out->payload_length && !first;
+	bool elided = out->payload_length && (sim->bodiless || (sim->elide && !first));
 	uint32_t captured = out->header_length + (elided ? 0 : out->payload_length);
 	struct sim_packet *packet = sim_packet_new(sim, captured);
 
@@ -98,7 +103,10 @@ static void transmit(void *ctx, void *path_handle, const struct homa_packet_out 
 	}
 	sim->packets++;
 	sim->ip_bytes += sim_packet_ip_bytes(packet);
-	sim_trace_packet(sim, packet);
+	if (!sim->unhashed)
+		sim_trace_packet(sim, packet);
+	if (sim->application->sent)
+		sim->application->sent(host, packet);
 	sim_link_send(&host->uplink, packet);
 }
 
@@ -129,14 +137,35 @@ static uint64_t next_random(void *ctx)
 	return sim_random_next(&host->sim->random);
 }
 
+static void wake(void *object, uint64_t time_ns);
+
+/* Sees to it that some event wakes the host at `due_ns` or before: an early one looks
+ * again, so that a timer which moves on with every packet needs no event each time. */
+static void set_timer(struct sim_host *host, uint64_t due_ns)
+{
+	if (host->wake_count && host->wake_ns[host->wake_count - 1] <= due_ns)
+		return;
+	if (host->wake_count == SIM_WAKE_UPS)
+		memmove(host->wake_ns, host->wake_ns + 1, --host->wake_count * sizeof(*host->wake_ns));
+	host->wake_ns[host->wake_count++] = due_ns;
+	sim_at(host->sim, due_ns, wake, host, due_ns);
+}
+
 static void wake(void *object, uint64_t time_ns)
 {
 	struct sim_host *host = object;
 
-	if (time_ns != host->wake_ns)
-		return; /* the timer was set anew meanwhile */
-	host->wake_ns = UINT64_MAX;
-	homa_poll(host->homa, host->sim->now_ns);
+	/* One that set_timer forgot, or of a former life, costs a look. */
+	if (host->wake_count && host->wake_ns[host->wake_count - 1] == time_ns)
+		host->wake_count--;
+	if (!host->homa)
+		return;
+	if (host->sim->now_ns < host->resume_ns) {
+		set_timer(host, host->resume_ns);
+		return;
+	}
+	if (homa_next_timeout(host->homa, sim_host_now(host)) <= sim_host_now(host))
+		homa_poll(host->homa, sim_host_now(host));
 	sim_host_settle(host);
 }
 
@@ -144,41 +173,63 @@ void sim_host_settle(struct sim_host *host)
 {
 	struct sim *sim = host->sim;
 	struct homa_event event;
-	uint64_t due_ns;
+	uint64_t now_ns, due_ns;
+	int64_t delay_ns;
 
-	while (homa_next_event(host->homa, &event)) {
-		sim_trace_event(sim, host, &event);
+	while (host->homa && homa_next_event(host->homa, &event)) {
+		if (!sim->unhashed)
+			sim_trace_event(sim, host, &event);
 		sim->application->event(host, &event);
 	}
-	due_ns = homa_next_timeout(host->homa, sim->now_ns);
-	if (due_ns <= sim->now_ns)
-		due_ns = sim->now_ns + 1;
-	if (due_ns < host->wake_ns && due_ns != UINT64_MAX) {
-		host->wake_ns = due_ns;
-		sim_at(sim, due_ns, wake, host, due_ns);
-	}
+	if (!host->homa)
+		return;
+	now_ns = sim_host_now(host);
+	due_ns = homa_next_timeout(host->homa, now_ns);
+	if (due_ns == UINT64_MAX)
+		return;
+	delay_ns = due_ns > now_ns ? (int64_t)(due_ns - now_ns) : 1;
+	/* By its own clock; one too early only looks again. */
+	if (host->clock_drift_ppm)
+		delay_ns -= delay_ns * host->clock_drift_ppm / 1000000;
+	set_timer(host, sim->now_ns + (delay_ns > 0 ? (uint64_t)delay_ns : 1));
+}
+
+static void receive_late(void *object, uint64_t argument)
+{
+	sim_host_receive(object, (struct sim_packet *)(uintptr_t)argument);
 }
 
 void sim_host_receive(struct sim_host *host, struct sim_packet *packet)
 {
+	struct sim *sim = host->sim;
+	uint32_t from = sim_index(sim, packet->source);
 	struct homa_packet_in in = {
-	    .source = packet->source->ip,
+	    .source = address(from),
 	    .destination = host->ip,
 	    .data = packet->data,
 	    .length = packet->length,
 	    .payload_elided = packet->elided,
 	};
-	struct sim *sim = host->sim;
 
-	homa_input(host->homa, sim->now_ns, &in);
-	homa_input_done(host->homa, sim->now_ns);
+	if (sim->now_ns < host->resume_ns) {
+		sim_at(sim, host->resume_ns, receive_late, host, (uintptr_t)packet);
+		return;
+	}
+	if (!host->homa || sim->islands[from] != sim->islands[host->index]) {
+		sim_packet_free(sim, packet);
+		return;
+	}
+	if (sim->application->received)
+		sim->application->received(host, packet);
+	homa_input(host->homa, sim_host_now(host), &in);
+	homa_input_done(host->homa, sim_host_now(host));
 	sim_packet_free(sim, packet);
 	sim_host_settle(host);
 }
 
 /* ---- life ---- */
 
-void sim_host_init(struct sim_host *host, struct sim *sim, uint32_t index, const struct homa_params *params)
+void sim_host_start(struct sim_host *host)
 {
 	static const struct homa_ops ops = {
 	    .transmit = transmit,
@@ -188,23 +239,41 @@ void sim_host_init(struct sim_host *host, struct sim *sim, uint32_t index, const
 	    .buffer_put = buffer_put,
 	    .random = next_random,
 	};
+	static const struct homa_ops bodiless_ops = {
+	    .transmit = transmit,
+	    .path_open = path_open,
+	    .path_close = path_close,
+	    .random = next_random,
+	};
 	int port = -1;
 
-	*host = (struct sim_host){
-	    .sim = sim,
-	    .index = index,
-	    .ip = net_ip_from_v4(wire32(FIRST_ADDRESS + index)),
-	    .params = *params,
-	    .wake_ns = UINT64_MAX,
-	};
-	if (!homa_create(params, &ops, host, sim->now_ns, &host->homa) &&
+	host->life++;
+	host->wake_count = 0;
+	if (!homa_create(&host->params, host->sim->bodiless ? &bodiless_ops : &ops, host, sim_host_now(host), &host->homa) &&
 	    homa_port_open(host->homa, SIM_SERVER_PORT) == SIM_SERVER_PORT)
 		port = homa_port_open(host->homa, 0);
 	if (port < HOMA_MIN_CLIENT_PORT) {
-		fprintf(stderr, "host %u cannot be created\n", index);
+		fprintf(stderr, "host %u cannot be created\n", host->index);
 		exit(2);
 	}
 	host->client_port = (uint16_t)port;
+}
+
+void sim_host_crash(struct sim_host *host)
+{
+	homa_destroy(host->homa);
+	host->homa = NULL;
+}
+
+void sim_host_init(struct sim_host *host, struct sim *sim, uint32_t index, const struct homa_params *params)
+{
+	*host = (struct sim_host){
+	    .sim = sim,
+	    .index = index,
+	    .ip = address(index),
+	    .params = *params,
+	};
+	sim_host_start(host);
 }
 
 void sim_host_free(struct sim_host *host)

@@ -1,220 +1,48 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Profiles, the workload (every host is client and server; each keeps some requests
- * outstanding), and the invariants.
+ * A run: every host is client and server, and keeps some requests outstanding. While most
+ * of them are made, things go wrong (the safety phase). Then the faults end, nothing new
+ * is asked, and what is pending has to end soon (the liveness phase). The rest of the
+ * requests have no excuse.
  */
 #include "sim_run.h"
 
-#include <errno.h>
 #include <string.h>
 
-#include "homa_core.h"
+#include "homa_state.h"
+#include "sim_run_state.h"
 
 #define DRAIN_NS      120000000000ull /* no run takes this long unless something never ends */
+#define STORM_NS      (2000 * SIM_MS) /* the faults end by then, however few requests were made */
+#define YOUNG_NS      (100 * SIM_MS)
 #define IDEAL_PERCENT 103
 #define IDEAL_RPCS    1000
 
-static const struct sim_profile profiles[] = {
-    {
-	.name = "clean",
-	.what = "no faults; no RESEND, no retransmission, at most 1.03 x the ideal bytes",
-	.rpcs = 1000,
-	.max_hosts = 8,
-	.fault_free = true,
-	.max_service_ns = 5000,
-    },
-    {
-	.name = "swarm",
-	.what = "loss up to 30 %, duplication to 50 %, reordering to 20 % of packets, full switch buffers",
-	.rpcs = 200,
-	.max_hosts = 6,
-	.faults = {.loss = 300000, .duplicate = 500000, .reorder = 200000, .reorder_max_ns = 200000},
-	.max_service_ns = 12000000,
-    },
-};
-
-/* One run's state; hosts' `application` points here. */
-struct run {
-	struct sim sim;
-	struct sim_ledger ledger;
-	const struct sim_profile *profile;
-	uint32_t issued[SIM_MAX_HOSTS]; /* by client */
-	uint32_t per_client;
-	uint32_t service_ns; /* the longest */
-	uint64_t ideal_bytes;
-};
-
-/* A request whose handler takes its time. */
-struct service {
-	struct sim_host *host;
-	uint64_t handle;
-	void *data;
-	uint32_t length;
-};
-
-const struct sim_profile *sim_profile_at(unsigned int n)
+/* Makes the next ids, ports and generations the last ones before they wrap around. */
+static void wind_up(struct sim_host *host)
 {
-	return n < sizeof(profiles) / sizeof(profiles[0]) ? &profiles[n] : NULL;
+	struct sim_random *random = &host->sim->random;
+	struct homa *homa = host->homa;
+
+	homa->first_use = UINT64_MAX / (2 * homa->clients.size) - sim_random_below(random, 20);
+	for (uint32_t i = 0; i < homa->clients.size; i++)
+		homa->clients.slots[i].generation = sim_random_below(random, 2) ? UINT32_MAX - (i & 7) : 0;
+	for (uint32_t i = 0; i < homa->servers.size; i++)
+		homa->servers.slots[i].generation = UINT32_MAX - (i & 7);
+	homa->next_port = 0xffff;
+	host->client_port = (uint16_t)homa_port_open(homa, 0);
 }
 
-const struct sim_profile *sim_profile_find(const char *name)
-{
-	for (unsigned int i = 0; sim_profile_at(i); i++)
-		if (!strcmp(profiles[i].name, name))
-			return &profiles[i];
-	return NULL;
-}
-
-/* Mostly short, as RPCs are: 85 % up to 4 kB, 12 % up to 64 kB, 3 % up to the longest
- * possible; log-uniform in each, and without floating point. */
-static uint32_t message_length(struct sim_random *random)
-{
-	uint32_t kind = sim_random_below(random, 100), bits, length;
-
-	bits = sim_random_below(random, kind < 85 ? 12 : kind < 97 ? 16 : 20);
-	length = (1u << bits) + sim_random_below(random, 1u << bits);
-	return length > HOMA_MAX_MESSAGE ? HOMA_MAX_MESSAGE : length;
-}
-
-/*
- * The fewest bytes of IP packets that carry a message: its own and, for each DATA packet
- * that the MTU and the boundary at the unscheduled limit make necessary, IP and DATA
- * headers. Grants and acknowledgements are not in it: they are the 3 %.
- */
-static uint64_t ideal_bytes(uint32_t length, uint32_t unscheduled)
-{
-	uint32_t header = 20 + sizeof(struct homa_data_header), payload = SIM_MTU - header, packets = 0;
-
-	for (uint32_t at = 0; at < length; packets++)
-		at = homa_segment_end(at, unscheduled, payload, length);
-	return length + (uint64_t)packets * header;
-}
-
-static void issue(struct sim_host *host)
-{
-	struct run *run = host->application;
-	struct sim *sim = host->sim;
-	uint32_t sequence = run->issued[host->index], length = message_length(&sim->random);
-	uint32_t reply_length = message_length(&sim->random);
-	uint32_t to = sim_random_below(&sim->random, sim->host_count - 1);
-	struct net_endpoint remote = {.port = SIM_SERVER_PORT};
-	struct net_ip any = {0};
-	uint64_t handle;
-	void *data;
-	int error;
-
-	if (sequence == run->per_client)
-		return;
-	run->issued[host->index]++;
-	remote.ip = sim->hosts[to >= host->index ? to + 1 : to].ip;
-	data = sim_buffer_get(host, length);
-	sim_ledger_request(&run->ledger, sim, host->index, sequence, data, length, reply_length);
-	run->ideal_bytes += ideal_bytes(length, host->params.unsched_bytes);
-	run->ideal_bytes +=
-	    ideal_bytes(run->ledger.rpcs[(uint64_t)host->index * run->per_client + sequence].reply_length,
-			host->params.unsched_bytes);
-	error = homa_request(host->homa, sim->now_ns, host->client_port, &remote, &any, data, length,
-			     sequence, &handle);
-	if (error)
-		sim_violation(sim, "client %u cannot send a request of %u bytes: %s", host->index, length,
-			      strerror(-error));
-}
-
-static void start(void *object, uint64_t argument)
-{
-	(void)argument;
-	issue(object);
-	sim_host_settle(object);
-}
-
-static void answer(struct service *service)
-{
-	struct sim_host *host = service->host;
-	int error =
-	    homa_respond(host->homa, host->sim->now_ns, service->handle, service->data, service->length);
-
-	if (error && error != -ENOENT)
-		sim_violation(host->sim, "server %u cannot answer with %u bytes: %s", host->index,
-			      service->length, strerror(-error));
-	free(service);
-}
-
-static void service_done(void *object, uint64_t argument)
-{
-	struct service *service = object;
-	struct sim_host *host = service->host;
-
-	(void)argument;
-	answer(service);
-	sim_host_settle(host);
-}
-
-static void serve(struct sim_host *host, const struct homa_event *event)
-{
-	struct run *run = host->application;
-	struct service *service = sim_realloc(NULL, sizeof(*service));
-	uint32_t delay_ns = sim_random_below(&host->sim->random, run->service_ns + 1);
-
-	service->host = host;
-	service->handle = event->handle;
-	service->length = sim_ledger_execute(&run->ledger, host->sim, event);
-	service->data = sim_buffer_get(host, service->length);
-	sim_ledger_reply(event, service->data, service->length);
-	sim_at(host->sim, host->sim->now_ns + delay_ns, service_done, service, 0);
-}
-
-static void on_event(struct sim_host *host, const struct homa_event *event)
+static void on_start(struct sim_host *host)
 {
 	struct run *run = host->application;
 
-	switch (event->type) {
-	case HOMA_EVENT_REQUEST:
-		serve(host, event);
-		homa_message_free(host->homa, event->data, event->length);
-		break;
-	case HOMA_EVENT_RESPONSE:
-		sim_ledger_finish(&run->ledger, host->sim, host->index, event);
-		homa_message_free(host->homa, event->data, event->length);
-		issue(host);
-		break;
-	case HOMA_EVENT_FAILED:
-		sim_ledger_finish(&run->ledger, host->sim, host->index, event);
-		issue(host);
-		break;
-	case HOMA_EVENT_CANCELLED:
-	case HOMA_EVENT_NONE:
-		break;
-	}
+	if (run->profile->wrap)
+		wind_up(host);
+	sim_clients_start(run, host);
 }
 
-/* Uniform below `limit`, but in half of the seeds below a fiftieth of it: rare faults
- * find other bugs than frequent ones. */
-static uint32_t draw_fault(struct sim_random *random, uint32_t limit)
-{
-	return limit ? sim_random_below(random, sim_random_below(random, 2) ? limit + 1 : limit / 50 + 1) : 0;
-}
-
-static void draw_topology(const struct sim_profile *profile, struct sim_random *random,
-			  struct sim_topology *topology)
-{
-	static const uint32_t rates_mbps[] = {10000, 25000, 40000, 100000};
-
-	*topology = (struct sim_topology){
-	    .hosts = sim_random_between(random, 2, profile->max_hosts),
-	    .rate_mbps = rates_mbps[sim_random_below(random, 4)],
-	    .delay_ns = sim_random_between(random, 100, 5000),
-	    .buffer_bytes = 64 << 20,
-	};
-	if (profile->fault_free)
-		return;
-	topology->buffer_bytes = sim_random_between(random, 60000, 1000000);
-	topology->faults = (struct sim_faults){
-	    .loss = draw_fault(random, profile->faults.loss),
-	    .duplicate = draw_fault(random, profile->faults.duplicate),
-	    .reorder = draw_fault(random, profile->faults.reorder),
-	    .reorder_max_ns = sim_random_between(random, 1000, profile->faults.reorder_max_ns),
-	};
-}
+/* ---- the end ---- */
 
 static void check_host(struct sim *sim, const struct sim_host *host, const struct homa_counters *c)
 {
@@ -229,6 +57,8 @@ static void check_host(struct sim *sim, const struct sim_host *host, const struc
 	else if (host->buffers)
 		sim_violation(sim, "host %u leaks %llu buffers of %llu bytes", host->index,
 			      (unsigned long long)host->buffers, (unsigned long long)host->buffer_bytes);
+	else if (homa_next_timeout(host->homa, sim_host_now(host)) != UINT64_MAX)
+		sim_violation(sim, "host %u has a timer set, with no RPC left", host->index);
 }
 
 static void collect(struct run *run, struct sim_result *result)
@@ -236,29 +66,53 @@ static void collect(struct run *run, struct sim_result *result)
 	struct sim *sim = &run->sim;
 
 	*result = (struct sim_result){
-	    .ok = run->ledger.ok,
-	    .failed = run->ledger.failed,
-	    .packets = sim->packets,
-	    .events = sim->events_run,
-	    .ip_bytes = sim->ip_bytes,
-	    .ideal_bytes = run->ideal_bytes,
-	    .virtual_ns = sim->now_ns,
-	    .trace_hash = sim->trace_hash,
+		.ok = run->ledger.ok,
+		.failed = run->ledger.failed,
+		.abandoned = run->ledger.abandoned,
+		.packets = sim->packets,
+		.events = sim->events_run,
+		.ip_bytes = sim->ip_bytes,
+		.ideal_bytes = run->ideal_bytes,
+		.outages = run->storm.count,
+		.crashes = run->storm.crashes,
+		.virtual_ns = sim->now_ns,
+		.trace_hash = sim->trace_hash,
 	};
 	for (uint32_t i = 0; i < sim->host_count; i++) {
 		struct sim_host *host = &sim->hosts[i];
-		struct homa_counters counters;
+		struct homa_counters counters = { 0 };
 
-		homa_counters_get(host->homa, &counters);
-		result->retransmitted += counters.retransmitted;
-		result->resends += counters.packets_out[HOMA_RESEND - HOMA_TYPE_FIRST];
 		result->lost += host->uplink.lost;
 		result->duplicated += host->uplink.duplicated;
 		result->reordered += host->uplink.reordered;
 		result->dropped_full += host->downlink.dropped_full;
-		if (!sim->violation[0])
-			check_host(sim, host, &counters);
+		if (!host->homa)
+			continue;
+		homa_counters_get(host->homa, &counters);
+		result->retransmitted += counters.retransmitted;
+		result->resends += counters.packets_out[HOMA_RESEND - HOMA_TYPE_FIRST];
+		if (sim->violation[0])
+			continue;
+		check_host(sim, host, &counters);
+		if (!run->profile->faults.garble)
+			sim_check_counters(sim, host, &counters, run->storm.crashes, run->storm.count);
 	}
+}
+
+static void check_fault_free(struct run *run, const struct sim_result *result)
+{
+	struct sim *sim = &run->sim;
+
+	if (result->retransmitted || result->resends || result->dropped_full)
+		sim_violation(sim,
+			      "without faults there were %llu RESENDs and %llu retransmissions, %llu packets "
+			      "dropped",
+			      (unsigned long long)result->resends, (unsigned long long)result->retransmitted,
+			      (unsigned long long)result->dropped_full);
+	/* Short runs have not the RPCs to outweigh each pair's first CUTOFFS and last ACK. */
+	if (run->ledger.ok >= IDEAL_RPCS && result->ip_bytes * 100 > result->ideal_bytes * IDEAL_PERCENT)
+		sim_violation(sim, "%llu bytes were sent where %llu would do",
+			      (unsigned long long)result->ip_bytes, (unsigned long long)result->ideal_bytes);
 }
 
 static void check(struct run *run, struct sim_result *result)
@@ -271,54 +125,107 @@ static void check(struct run *run, struct sim_result *result)
 		sim_violation(sim, "something is still going on after %llu s",
 			      (unsigned long long)(DRAIN_NS / 1000000000));
 	sim_ledger_check(&run->ledger, sim);
-	/*
-	 * Nobody crashes, so hardly anything may be given up. At 30 % loss a request is: with
-	 * all 19 RESENDs, or their answers, or what these ask for lost, in 3 of 10,000 cases.
-	 */
-	if (result->failed > result->ok / 100)
-		sim_violation(sim, "%llu RPCs failed", (unsigned long long)result->failed);
-	if (!run->profile->fault_free)
+	if (run->profile->fault_free)
+		check_fault_free(run, result);
+}
+
+/* ---- the beginning ---- */
+
+/* Some parameters are a host's own, so that what it assumes of others must be what they said. */
+static void draw_params(struct run *run, struct sim_random *draw)
+{
+	bool vary = run->profile->vary && sim_random_below(draw, 2);
+
+	/* The ledger counts on a first packet of full size. */
+	run->sim.elide = !vary && sim_random_below(draw, 4) && !run->profile->faults.garble;
+	for (uint32_t i = 0; i < run->sim.host_count; i++) {
+		struct sim_host *host = &run->sim.hosts[i];
+
+		if (!vary && !run->profile->wrap)
+			continue;
+		sim_host_crash(host);
+		if (vary)
+			sim_profile_params(draw, &host->params);
+		/* Ticks of a millisecond, about to pass 2^32; each host a little later. */
+		if (run->profile->wrap)
+			host->clock_offset_ns = (int64_t)((1ull << 32) * SIM_MS - run->sim.now_ns) -
+						sim_random_below(draw, (uint32_t)(50 * SIM_MS));
+		sim_host_start(host);
+	}
+}
+
+static void draw(struct run *run, uint32_t rpcs, struct sim_random *draw, struct sim_topology *topology)
+{
+	const struct sim_profile *profile = run->profile;
+	uint32_t longest_ns = profile->max_service_ns;
+
+	sim_profile_topology(profile, draw, topology);
+	run->faults = topology->faults;
+	rpcs = rpcs ? rpcs : profile->rpcs;
+	run->per_client = (rpcs + topology->hosts - 1) / topology->hosts;
+	if (profile->slow_service_ns && !sim_random_below(draw, 8))
+		longest_ns = profile->slow_service_ns;
+	run->service_ns = sim_random_below(draw, longest_ns + 1);
+	run->outstanding = sim_random_between(draw, 1, 8);
+	run->calm_from = sim_random_between(draw, rpcs / 2, run->per_client * topology->hosts);
+	run->calm_ns = UINT64_MAX;
+}
+
+static void end_storm(void *object, uint64_t argument)
+{
+	(void)argument;
+	sim_liveness_begin(object);
+}
+
+static void open_gates(void *object, uint64_t argument)
+{
+	struct run *run = object;
+
+	(void)argument;
+	for (uint32_t i = 0; i < run->sim.host_count; i++)
+		on_start(&run->sim.hosts[i]);
+	if (run->profile->fault_free)
 		return;
-	if (result->retransmitted || result->resends || result->dropped_full)
-		sim_violation(
-		    sim,
-		    "without faults there were %llu RESENDs and %llu retransmissions, %llu packets dropped",
-		    (unsigned long long)result->resends, (unsigned long long)result->retransmitted,
-		    (unsigned long long)result->dropped_full);
-	/* Short runs have not the RPCs to outweigh each pair's first CUTOFFS and last ACK. */
-	if (run->ledger.ok >= IDEAL_RPCS && result->ip_bytes * 100 > result->ideal_bytes * IDEAL_PERCENT)
-		sim_violation(sim, "%llu bytes were sent where %llu would do",
-			      (unsigned long long)result->ip_bytes, (unsigned long long)result->ideal_bytes);
+	sim_storm_begin(&run->storm);
+	sim_at(&run->sim, run->sim.now_ns + STORM_NS, end_storm, run, 0);
+}
+
+static void begin(struct run *run, struct sim_random *random)
+{
+	struct sim *sim = &run->sim;
+	bool young = !run->profile->fault_free && sim_random_below(random, 2);
+
+	sim_ledger_init(&run->ledger, sim->host_count, run->per_client);
+	run->ledger.lenient = run->profile->faults.garble;
+	draw_params(run, random);
+	run->storm.crashed = sim_liveness_crashed;
+	run->storm.started = on_start;
+	sim_storm_init(&run->storm, run->profile, sim, random);
+	sim_check_init(&run->check, sim, (uint64_t)run->per_client * sim->host_count);
+	for (uint32_t i = 0; i < sim->host_count; i++)
+		sim->hosts[i].application = run;
+	/* Hosts whose parameters or clocks were drawn are new; some are still so when it begins. */
+	sim_at(sim, sim->now_ns + (young ? YOUNG_NS : SIM_UPTIME_NS), open_gates, run, 0);
 }
 
 void sim_run_seed(const struct sim_profile *profile, uint64_t seed, uint32_t rpcs, struct sim_trace *trace,
 		  struct sim_result *result)
 {
-	static const struct sim_application application = {.event = on_event};
 	struct sim_topology topology;
-	struct run run = {.profile = profile};
+	struct run run = { .profile = profile };
 	struct sim *sim = &run.sim;
-	struct sim_random draw;
-	uint32_t outstanding;
+	struct sim_random random;
 
-	sim_random_seed(&draw, sim_mix(seed));
-	draw_topology(profile, &draw, &topology);
-	run.per_client = ((rpcs ? rpcs : profile->rpcs) + topology.hosts - 1) / topology.hosts;
-	run.service_ns = sim_random_below(&draw, profile->max_service_ns + 1);
-	outstanding = sim_random_between(&draw, 1, 8);
-	sim_init(sim, seed, &topology, NULL, &application);
+	sim_random_seed(&random, sim_mix(seed));
+	draw(&run, rpcs, &random, &topology);
+	sim_init(sim, seed, &topology, NULL, &sim_clients);
 	sim->trace = trace;
-	sim->elide = sim_random_below(&draw, 4) != 0;
-	sim_ledger_init(&run.ledger, topology.hosts, run.per_client);
-	for (uint32_t i = 0; i < sim->host_count; i++) {
-		sim->hosts[i].application = &run;
-		for (uint32_t n = 0; n < outstanding; n++)
-			sim_at(sim, sim->now_ns + sim_random_below(&draw, 20000), start, &sim->hosts[i], 0);
-	}
+	begin(&run, &random);
 	sim_run(sim, sim->now_ns + DRAIN_NS);
 	collect(&run, result);
 	check(&run, result);
 	memcpy(result->violation, sim->violation, sizeof(result->violation));
 	sim_free(sim);
+	sim_check_free(&run.check);
 	sim_ledger_free(&run.ledger);
 }

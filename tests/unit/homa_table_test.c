@@ -383,6 +383,81 @@ static void test_cutoffs(void)
 	homa_destroy(homa);
 }
 
+/* ---- incarnations ---- */
+
+/* What a host of `age_ms` does with the first packet of a request; `ours`: from a Tern client. */
+static const char *first_contact(uint64_t age_ms, bool ours, bool bound, uint32_t off_by)
+{
+	struct packet p = make(HOMA_DATA, 600, CLIENT_PORT_OF_PEER, SERVER_PORT);
+	struct homa *homa;
+	uint64_t rpcs;
+
+	CHECK(homa_create(NULL, &ops, NULL, NOW - age_ms * HOMA_TICK_NS, &homa) == 0);
+	CHECK_EQ(homa_port_open(homa, SERVER_PORT), SERVER_PORT);
+	memset(sent, 0, sizeof(sent));
+	if (ours)
+		homa_put24(p.data.common.ack, 77);
+	if (bound)
+		homa_put24(p.data.pad, homa->incarnation ^ off_by);
+	input_from(homa, &peer, &p);
+	rpcs = homa->counters.server_rpcs;
+	CHECK_EQ(homa->counters.incarnations_refused, !rpcs);
+	homa_destroy(homa);
+	return rpcs ? "+" : sent;
+}
+
+/* What becomes of a request, bound to incarnation 5 if `bound`, when the server says RPC_UNKNOWN
+ * as incarnation 9, `server_ms` old, after 10 ms. */
+static const char *restarted(bool bound, uint32_t incarnation, uint16_t server_ms)
+{
+	struct homa *homa;
+	struct homa_rpc *rpc;
+	struct packet p;
+	uint8_t state;
+	int error;
+
+	CHECK(homa_create(NULL, &ops, NULL, NOW, &homa) == 0);
+	rpc = homa_rpc_by_handle(homa, request(homa, (uint16_t)homa_port_open(homa, 0), 100));
+	rpc->birth_ns = NOW - 10 * HOMA_TICK_NS;
+	rpc->server = bound ? 5 : 0;
+	p = make(HOMA_RPC_UNKNOWN, rpc->id | 1, SERVER_PORT, rpc->local_port);
+	homa_put24(p.common.ack, incarnation);
+	p.common.window = wire16(server_ms);
+	memset(sent, 0, sizeof(sent));
+	input_from(homa, &peer, &p);
+	state = rpc->state;
+	error = rpc->error;
+	CHECK(state == HOMA_RPC_DONE || !incarnation || rpc->server == incarnation);
+	homa_destroy(homa);
+	if (state == HOMA_RPC_DONE)
+		CHECK_EQ(error, -ECONNRESET);
+	return state == HOMA_RPC_DONE ? "!" : sent;
+}
+
+static void test_incarnations(void)
+{
+	/* A request begun under a former incarnation of the server is refused, whatever its age. */
+	CHECK(!strcmp(first_contact(5000, true, true, 0), "+"));
+	CHECK(!strcmp(first_contact(5000, true, true, 1), "U"));
+	CHECK(!strcmp(first_contact(0, true, true, 0), "+"));
+	/* One begun under an unknown one must wait until no packet can be older than the server. */
+	CHECK(!strcmp(first_contact(5000, true, false, 0), "+"));
+	CHECK(!strcmp(first_contact(999, true, false, 0), "U"));
+	/* Linux Homa does not say, and is served at once. */
+	CHECK(!strcmp(first_contact(0, false, false, 0), "+"));
+
+	/* The server is the one that the request was begun under, or Linux: it is sent again. */
+	CHECK(!strcmp(restarted(true, 5, 1), "d"));
+	CHECK(!strcmp(restarted(true, 0, 0), "d"));
+	CHECK(!strcmp(restarted(false, 0, 0), "d"));
+	/* Another one, that was there before the request: no former one can have executed it. */
+	CHECK(!strcmp(restarted(true, 9, 11), "d"));
+	CHECK(!strcmp(restarted(false, 9, 11), "d"));
+	/* One that began later. */
+	CHECK(!strcmp(restarted(true, 9, 10), "!"));
+	CHECK(!strcmp(restarted(false, 9, 0), "!"));
+}
+
 int main(void)
 {
 	int scripts = 0;
@@ -401,6 +476,7 @@ int main(void)
 	}
 	test_ports();
 	test_cutoffs();
+	test_incarnations();
 	printf("%d scripts\n", scripts);
 	return 0;
 }
