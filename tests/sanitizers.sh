@@ -21,6 +21,11 @@ done
 run tests/interop/p2.sh
 run "$out/tern-sim" --transport homa --profile clean --seeds 0-19
 run "$out/tern-sim" --transport homa --profile swarm --seeds 0-199
+run "$out/tern-sim" --transport homa --profile crash --seeds 0-99
+run "$out/tern-sim" --transport homa --profile garble --seeds 0-99
+run "$out/tern-sim" --transport homa --profile wrap --seeds 0-99
+run "$out/tern-sim" --row S7
+run "$out/tern-sim" --topology star --workload W3 --traffic all-to-all --duration-ms 2 --oracle-ms 2
 run tests/codegen/errors.sh
 run tests/network/xsk.sh
 run tests/network/samehost.sh

@@ -14,6 +14,14 @@ uint64_t homa_hash(const struct homa *homa, uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+void *homa_lines_new(size_t bytes, void **memory)
+{
+	*memory = calloc(1, bytes + HOMA_CACHE_LINE - 1);
+	if (!*memory)
+		return NULL;
+	return (char *)*memory + (-(uintptr_t)*memory & (HOMA_CACHE_LINE - 1));
+}
+
 /* ---- life ---- */
 
 int homa_create(const struct homa_params *params, const struct homa_ops *ops, void *ctx, uint64_t now_ns,
@@ -263,7 +271,7 @@ void homa_message_free(struct homa *homa, void *data, uint32_t length)
 
 /* ---- driving it ---- */
 
-void homa_input(struct homa *homa, uint64_t now_ns, const struct homa_packet_in *packet)
+void homa_input(struct homa *homa, uint64_t now_ns, struct homa_packet_in *packet)
 {
 	const struct homa_common_header *h = (const void *)packet->data;
 	enum homa_verdict verdict = homa_check_common(h, packet->length);

@@ -21,6 +21,7 @@
 #include "wire.h"
 
 struct homa;
+struct ranges;
 
 /*
  * Parameters: names and defaults are those of Linux Homa's sysctls (net.homa.*), as far
@@ -84,13 +85,41 @@ struct homa_packet_out {
 	} header;
 };
 
+/* Where the bytes of a DATA packet are. */
+enum homa_payload {
+	HOMA_PAYLOAD_FOLLOWS, /* the header */
+	HOMA_PAYLOAD_ELIDED,  /* nowhere (simulator): `length` counts them */
+	HOMA_PAYLOAD_BUFFER,  /* at the start of memory that may become the message's, as if from buffer_get */
+	HOMA_PAYLOAD_PLACED,  /* at their place in the message that incoming_begin gave `placement` for */
+};
+
 /* One packet received, with the IP header taken off. */
 struct homa_packet_in {
 	struct net_ip source;
 	struct net_ip destination;
 	const uint8_t *data; /* from the common header on: any alignment, not changed */
 	uint32_t length;     /* bytes of IP payload */
-	bool payload_elided; /* simulator: `data` ends after the header, `length` counts the bytes */
+	uint8_t where;       /* enum homa_payload: of what follows the DATA header */
+	/*
+	 * Where it is, if it does not follow. The core sets this to NULL when it has kept a
+	 * BUFFER, which is its own from then on, or counted what was PLACED.
+	 */
+	uint8_t *payload;
+	uint32_t placement;
+};
+
+#define HOMA_NO_PLACEMENT UINT32_MAX
+
+/* A message of which more packets are to come. Valid during the call. */
+struct homa_incoming {
+	struct net_ip source;      /* as it was in the packet */
+	const struct homa_data_header *header; /* of the packet that has just come */
+	uint8_t *data;             /* its memory */
+	uint32_t length;
+	uint32_t segment;          /* bytes of a full packet */
+	uint32_t unscheduled;      /* where segments begin to be counted anew; at least `length`: nowhere */
+	uint32_t received_end;     /* what has come: all below this */
+	const struct ranges *gaps; /* but for these */
 };
 
 /* What the core needs from whoever embeds it. All are called from inside homa_* calls. */
@@ -108,6 +137,14 @@ struct homa_ops {
 	/* Memory for one message of `length` bytes; NULL when there is none. */
 	void *(*buffer_get)(void *ctx, uint32_t length);
 	void (*buffer_put)(void *ctx, void *data, uint32_t length);
+	/*
+	 * A message of several packets is arriving: a datapath that can puts the bytes of the
+	 * following ones in their place itself. Returns what packets will name the message by
+	 * (homa_packet_in.placement), or HOMA_NO_PLACEMENT. incoming_end comes before the memory is
+	 * handed on or put back: after it nothing may be put there. NULL, both: no such datapath.
+	 */
+	uint32_t (*incoming_begin)(void *ctx, const struct homa_incoming *incoming);
+	void (*incoming_end)(void *ctx, uint32_t placement);
 	/*
 	 * Answers `packet` with ICMP port unreachable (the embedder limits the rate).
 	 * May be NULL.
@@ -196,8 +233,8 @@ void homa_message_free(struct homa *homa, void *data, uint32_t length);
 
 /* ---- driving it ---- */
 
-/* Handles one packet. Malformed ones are counted and dropped. */
-void homa_input(struct homa *homa, uint64_t now_ns, const struct homa_packet_in *packet);
+/* Handles one packet. Malformed ones are counted and dropped. See homa_packet_in.payload for what it may change. */
+void homa_input(struct homa *homa, uint64_t now_ns, struct homa_packet_in *packet);
 /* To be called after a burst of homa_input: sends the GRANTs that it made due. */
 void homa_input_done(struct homa *homa, uint64_t now_ns);
 

@@ -21,47 +21,63 @@ int homa_dedupe_init(struct homa *homa)
 	while (d->size < homa->params.dedupe_window)
 		d->size *= 2;
 	d->ring = calloc(d->size, sizeof(*d->ring));
-	d->buckets = calloc(d->size, sizeof(*d->buckets));
-	d->chain = calloc(d->size, sizeof(*d->chain));
-	return d->ring && d->buckets && d->chain ? 0 : -ENOMEM;
+	d->table = calloc(2 * (size_t)d->size, sizeof(*d->table));
+	return d->ring && d->table ? 0 : -ENOMEM;
 }
 
 void homa_dedupe_free(struct homa *homa)
 {
 	free(homa->finished.ring);
-	free(homa->finished.buckets);
-	free(homa->finished.chain);
+	free(homa->finished.table);
 }
 
 static uint64_t fingerprint(const struct homa *homa, const struct homa_peer *peer, uint64_t id)
 {
 	/* By address, not by pointer: a peer may be forgotten and made again. */
-	return homa_hash(homa, homa_hash(homa, peer->remote.q[0], peer->remote.q[1]), id | 1);
+	uint64_t print = homa_hash(homa, homa_hash(homa, peer->remote.q[0], peer->remote.q[1]), id | 1);
+
+	return print ? print : 1;
 }
 
-/* Takes the oldest entry, which is about to be overwritten, out of its bucket. */
-static void forget(struct homa_dedupe *d, uint32_t slot)
+static uint32_t mask(const struct homa_dedupe *d)
 {
-	uint32_t *link = &d->buckets[d->ring[slot] & (d->size - 1)];
+	return 2 * d->size - 1;
+}
 
-	while (*link != slot + 1)
-		link = &d->chain[*link - 1];
-	*link = d->chain[slot];
+/* Takes one out of the table, and closes the gap: what was put further on because of it moves up. */
+static void forget(struct homa_dedupe *d, uint64_t print)
+{
+	uint32_t gap = print & mask(d);
+
+	while (d->table[gap] != print)
+		gap = (gap + 1) & mask(d);
+	for (uint32_t i = (gap + 1) & mask(d); d->table[i]; i = (i + 1) & mask(d)) {
+		uint32_t moved_by = (i - (uint32_t)d->table[i]) & mask(d);
+
+		if (moved_by < ((i - gap) & mask(d)))
+			continue;
+		d->table[gap] = d->table[i];
+		gap = i;
+	}
+	d->table[gap] = 0;
 }
 
 void homa_dedupe_add(struct homa *homa, const struct homa_peer *peer, uint64_t id)
 {
 	struct homa_dedupe *d = &homa->finished;
-	uint32_t slot = d->count & (d->size - 1);
+	uint64_t *oldest = &d->ring[d->count & (d->size - 1)];
 	uint64_t print = fingerprint(homa, peer, id);
-	uint32_t *bucket = &d->buckets[print & (d->size - 1)];
+	uint32_t at = print & mask(d);
 
 	if (d->count >= d->size)
-		forget(d, slot);
+		forget(d, *oldest);
+	*oldest = print;
+	while (d->table[at])
+		at = (at + 1) & mask(d);
+	d->table[at] = print;
 	d->count++;
-	d->ring[slot] = print;
-	d->chain[slot] = *bucket;
-	*bucket = slot + 1;
+	/* What is forgotten next was put there long ago. */
+	__builtin_prefetch(&d->table[d->ring[d->count & (d->size - 1)] & mask(d)], 1);
 }
 
 bool homa_dedupe_has(const struct homa *homa, const struct homa_peer *peer, uint64_t id)
@@ -69,8 +85,8 @@ bool homa_dedupe_has(const struct homa *homa, const struct homa_peer *peer, uint
 	const struct homa_dedupe *d = &homa->finished;
 	uint64_t print = fingerprint(homa, peer, id);
 
-	for (uint32_t i = d->buckets[print & (d->size - 1)]; i; i = d->chain[i - 1])
-		if (d->ring[i - 1] == print)
+	for (uint32_t i = print & mask(d); d->table[i]; i = (i + 1) & mask(d))
+		if (d->table[i] == print)
 			return true;
 	return false;
 }
@@ -139,10 +155,13 @@ struct homa_ack_entry homa_ack_take(struct homa_peer *peer)
 void homa_need_ack_input(struct homa *homa, struct homa_peer *peer, const struct homa_packet_in *packet,
 			 struct homa_rpc *rpc)
 {
-	struct homa_packet_out answer;
+	struct homa_packet_out busy = { .header_length = sizeof(struct homa_common_header) }, answer;
 
 	if (rpc && rpc->state != HOMA_RPC_DONE) {
 		homa_recv_request_missing(homa, rpc);
+		/* All that was granted is here: the server has to wait for more. */
+		if (rpc->in.length && homa_message_received(&rpc->in) >= rpc->in.granted)
+			homa_control_send(homa, rpc, HOMA_BUSY, &busy);
 		return;
 	}
 	answer = take_all(peer);
@@ -153,8 +172,9 @@ void homa_need_ack_input(struct homa *homa, struct homa_peer *peer, const struct
 
 static void finish(struct homa *homa, struct homa_rpc *rpc)
 {
-	/* Only a response that was sent can have been received: anything else is a forgery. */
-	if (rpc->state != HOMA_RPC_OUTGOING || rpc->out.sent < rpc->out.length)
+	/* Only a response that was sent can have been received, and only a client that was asked may
+	 * want no more of one: anything else is a forgery. */
+	if (rpc->state != HOMA_RPC_OUTGOING || (rpc->out.sent < rpc->out.length && !rpc->need_acks))
 		return;
 	homa_dedupe_add(homa, rpc->peer, rpc->id);
 	homa_rpc_free(homa, rpc);

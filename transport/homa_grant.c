@@ -43,12 +43,14 @@ static void requeue_peer(struct homa *homa, struct homa_peer *peer)
 
 static void wait_in_line(struct homa *homa, struct homa_rpc *rpc)
 {
+	rpc->in.waiting = true;
 	heap_insert(&rpc->peer->grantable, &rpc->in.grant_node, rpc->in.remaining, rpc->sequence);
 	requeue_peer(homa, rpc->peer);
 }
 
 static void leave_line(struct homa *homa, struct homa_rpc *rpc)
 {
+	rpc->in.waiting = false;
 	heap_remove(&rpc->peer->grantable, &rpc->in.grant_node);
 	requeue_peer(homa, rpc->peer);
 }
@@ -122,7 +124,7 @@ static void stop_competing(struct homa *homa, struct homa_rpc *rpc)
 {
 	if (rpc->in.active)
 		deactivate(homa, rpc);
-	else if (heap_contains(&rpc->in.grant_node))
+	else if (rpc->in.waiting)
 		leave_line(homa, rpc);
 	homa->grants_due = true;
 }
@@ -161,6 +163,7 @@ void homa_grant_begin(struct homa *homa, struct homa_rpc *rpc, uint32_t incoming
 		return;
 	/* No unscheduled bytes go at less than this, or just above. */
 	in->priority = (uint8_t)homa->params.max_sched_prio;
+	in->granted_ns = 0;
 	set_outstanding(homa, in);
 	if (TAILQ_EMPTY(&homa->grantable_by_age) && homa->params.grant_fifo_fraction)
 		homa->fifo_grant_ns = homa->now_ns + fifo_interval_ns(homa);
@@ -174,12 +177,12 @@ void homa_grant_progress(struct homa *homa, struct homa_rpc *rpc)
 {
 	struct homa_message_in *in = &rpc->in;
 
-	if (!in->outstanding && !rpc->in_fifo && !in->active && !heap_contains(&in->grant_node))
+	if (!in->outstanding && !rpc->in_fifo && !in->active && !in->waiting)
 		return;
 	set_outstanding(homa, in);
 	if (in->active) {
 		sort_forward(homa, active_index(homa, rpc));
-	} else if (heap_contains(&in->grant_node)) {
+	} else if (in->waiting) {
 		heap_update(&rpc->peer->grantable, &in->grant_node, in->remaining, rpc->sequence);
 		requeue_peer(homa, rpc->peer);
 	}
@@ -198,7 +201,7 @@ void homa_grant_end(struct homa *homa, struct homa_rpc *rpc)
 void homa_grant_lost(struct homa *homa, struct homa_rpc *rpc)
 {
 	set_outstanding(homa, &rpc->in);
-	if (!rpc->in.active && !heap_contains(&rpc->in.grant_node))
+	if (!rpc->in.active && !rpc->in.waiting)
 		wait_in_line(homa, rpc);
 	homa->grants_due = true;
 }

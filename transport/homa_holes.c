@@ -10,7 +10,8 @@
  *	         windows, so that recovery overflows no buffer either.
  *	a stall  hardly anything comes, though the bytes under way leave little to grant. Those
  *	         of messages that are silent count no longer. What is granted instead is sent
- *	         behind them, and shows where the holes are.
+ *	         behind them, and shows where the holes are. Of granted bytes, max_incoming are let
+ *	         off at a time: hosts that stand still may all go on at once.
  *
  * Everything else is left to the timer, as are holes that are asked for in vain.
  */
@@ -19,6 +20,11 @@
 #define QUIET_PART    4    /* a link of which less than this part is used has no queue */
 #define QUIET_PERIODS 5    /* and if it was so for this long, nothing waits in front of others' either */
 #define AT_ONCE       1024 /* messages looked at in a period */
+
+static uint32_t minimum(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
 
 static uint64_t patience_ns(const struct homa *homa)
 {
@@ -55,6 +61,15 @@ static void suspect(struct homa *homa, struct homa_rpc *rpc)
 	TAILQ_INSERT_TAIL(&homa->suspects, rpc, watch);
 }
 
+/* `grants`: how many of the bytes needed a grant. */
+static void set_forgiven(struct homa *homa, struct homa_message_in *in, uint32_t bytes, uint32_t grants)
+{
+	homa->forgiven_grants += grants;
+	homa->forgiven_grants -= in->forgiven_grants;
+	in->forgiven = bytes;
+	in->forgiven_grants = grants;
+}
+
 /* A gap is settled as a whole: it only shrinks and splits. */
 static bool has_new_gap(struct homa_message_in *in)
 {
@@ -70,7 +85,11 @@ void homa_holes_received(struct homa *homa, struct homa_rpc *rpc, uint32_t start
 {
 	struct homa_message_in *in = &rpc->in;
 
-	in->forgiven -= added < in->forgiven ? added : in->forgiven;
+	if (in->forgiven) {
+		uint32_t left = in->forgiven > added ? in->forgiven - added : 0;
+
+		set_forgiven(homa, in, left, minimum(left, in->forgiven_grants));
+	}
 	/* Late after all. Where memory is short it is asked for in vain. */
 	if (in->lost.count)
 		ranges_subtract(&in->lost, start, end);
@@ -95,16 +114,17 @@ void homa_holes_granted(const struct homa *homa, struct homa_message_in *in, uin
 	in->priority = priority;
 }
 
-void homa_holes_asked(struct homa_message_in *in)
+void homa_holes_asked(struct homa *homa, struct homa_message_in *in)
 {
 	ranges_free(&in->lost);
 	ranges_add(&in->settled, 0, in->received_end);
-	in->forgiven = 0;
+	set_forgiven(homa, in, 0, 0);
 }
 
 void homa_holes_end(struct homa *homa, struct homa_rpc *rpc)
 {
 	unwatch(homa, rpc);
+	set_forgiven(homa, &rpc->in, 0, 0);
 	ranges_free(&rpc->in.lost);
 	ranges_free(&rpc->in.settled);
 }
@@ -130,7 +150,7 @@ static void examine(struct homa *homa, struct homa_rpc *rpc)
 		    !ranges_contain(&in->settled, gap[i].start, gap[i].end) &&
 		    ranges_add(&in->settled, gap[i].start, gap[i].end))
 			ranges_add(&in->lost, gap[i].start, gap[i].end);
-	in->forgiven = 0;
+	set_forgiven(homa, in, 0, 0);
 	if (in->lost.count)
 		homa_grant_lost(homa, rpc);
 	if (!has_new_gap(in))
@@ -153,7 +173,7 @@ static bool may_stall(const struct homa *homa)
 static void forgive(struct homa *homa)
 {
 	struct homa_rpc *rpc;
-	uint32_t looked_at = 0;
+	uint32_t looked_at = 0, grants;
 
 	TAILQ_FOREACH (rpc, &homa->grantable_by_age, fifo) {
 		struct homa_message_in *in = &rpc->in;
@@ -163,7 +183,10 @@ static void forgive(struct homa *homa)
 		if (in->forgiven || homa->now_ns - rpc->heard_ns < patience_ns(homa) ||
 		    homa->now_ns - in->granted_ns < patience_ns(homa))
 			continue;
-		in->forgiven = in->outstanding;
+		grants = minimum(in->outstanding, in->granted - in->unscheduled);
+		if (homa->forgiven_grants + grants > homa->params.max_incoming)
+			continue;
+		set_forgiven(homa, in, in->outstanding, grants);
 		homa_grant_progress(homa, rpc);
 	}
 }

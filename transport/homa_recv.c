@@ -10,6 +10,14 @@
 
 #define RESENDS_AT_ONCE 256 /* RESEND packets for one message in one go */
 
+/* From here on the message's memory is not written to by a datapath. */
+static void end_placing(struct homa *homa, struct homa_message_in *in)
+{
+	if (in->placement != HOMA_NO_PLACEMENT)
+		homa->ops.incoming_end(homa->ctx, in->placement);
+	in->placement = HOMA_NO_PLACEMENT;
+}
+
 void homa_recv_free(struct homa *homa, struct homa_rpc *rpc)
 {
 	struct homa_message_in *in = &rpc->in;
@@ -19,6 +27,7 @@ void homa_recv_free(struct homa *homa, struct homa_rpc *rpc)
 	if (in->remaining)
 		homa->counters.incoming_bytes -= homa_message_received(in);
 	homa_grant_end(homa, rpc);
+	end_placing(homa, in);
 	ranges_free(&in->gaps);
 	if (in->data)
 		homa->ops.buffer_put(homa->ctx, in->data, in->length);
@@ -26,16 +35,22 @@ void homa_recv_free(struct homa *homa, struct homa_rpc *rpc)
 	in->length = 0;
 }
 
-static bool begin(struct homa *homa, struct homa_rpc *rpc, const struct homa_data_header *h)
+static bool begin(struct homa *homa, struct homa_rpc *rpc, struct homa_packet_in *packet)
 {
+	const struct homa_data_header *h = (const void *)packet->data;
 	struct homa_message_in *in = &rpc->in;
 	uint32_t length = wire32(h->message_length);
 
-	if (homa->ops.buffer_get) {
+	if (packet->where == HOMA_PAYLOAD_BUFFER && packet->length - sizeof(*h) == length) {
+		/* All of the message is there: where it is, it stays. */
+		in->data = packet->payload;
+	} else if (homa->ops.buffer_get) {
 		in->data = homa->ops.buffer_get(homa->ctx, length);
 		if (!in->data)
 			return false;
 	}
+	in->placement = HOMA_NO_PLACEMENT;
+	in->placing_tried = false;
 	in->length = in->remaining = length;
 	homa_grant_begin(homa, rpc, wire32(h->incoming));
 	return true;
@@ -44,10 +59,46 @@ static bool begin(struct homa *homa, struct homa_rpc *rpc, const struct homa_dat
 static void copy(const struct homa_message_in *in, const struct homa_packet_in *packet, uint32_t offset,
 		 uint32_t start, uint32_t end)
 {
-	const uint8_t *payload = packet->data + sizeof(struct homa_data_header);
+	const uint8_t *payload = packet->payload ? packet->payload :
+						   packet->data + sizeof(struct homa_data_header);
 
-	if (in->data && !packet->payload_elided)
-		memcpy(in->data + start, payload + (start - offset), end - start);
+	payload += start - offset;
+	if (in->data && packet->where != HOMA_PAYLOAD_ELIDED && payload != in->data + start)
+		memcpy(in->data + start, payload, end - start);
+}
+
+/*
+ * Has the datapath put the bytes of the following packets in their place. A packet that
+ * is followed by more tells how long segments are.
+ */
+static void begin_placing(struct homa *homa, struct homa_rpc *rpc, const struct homa_packet_in *packet,
+			  uint32_t start, uint32_t end)
+{
+	const struct homa_data_header *h = (const void *)packet->data;
+	struct homa_message_in *in = &rpc->in;
+	struct homa_incoming incoming = {
+		.source = packet->source,
+		.header = h,
+		.data = in->data,
+		.length = in->length,
+		.segment = end - start,
+		.unscheduled = in->unscheduled,
+		.received_end = in->received_end,
+		.gaps = &in->gaps,
+	};
+
+	if (in->placing_tried || !homa->ops.incoming_begin || end == in->length || end == in->unscheduled)
+		return;
+	in->placing_tried = true;
+	in->placement = homa->ops.incoming_begin(homa->ctx, &incoming);
+}
+
+/* Takes note that the core has what was in the packet's own memory, or in the message already. */
+static void keep_payload(const struct homa_message_in *in, struct homa_packet_in *packet, uint32_t added)
+{
+	if ((packet->where == HOMA_PAYLOAD_BUFFER && packet->payload == in->data) ||
+	    (packet->where == HOMA_PAYLOAD_PLACED && added))
+		packet->payload = NULL;
 }
 
 /* Copies what [start, end) fills of the gaps; bytes that were new. */
@@ -93,6 +144,7 @@ static void complete(struct homa *homa, struct homa_rpc *rpc)
 {
 	homa->counters.incoming_bytes -= rpc->in.length;
 	homa_grant_end(homa, rpc);
+	end_placing(homa, &rpc->in);
 	ranges_free(&rpc->in.gaps);
 	timer_cancel(&homa->wheel, &rpc->timer);
 	if (homa_rpc_is_client(rpc)) {
@@ -108,13 +160,17 @@ static void complete(struct homa *homa, struct homa_rpc *rpc)
 	}
 }
 
-static void receive(struct homa *homa, struct homa_rpc *rpc, const struct homa_packet_in *packet)
+static void receive(struct homa *homa, struct homa_rpc *rpc, struct homa_packet_in *packet)
 {
 	const struct homa_data_header *h = (const void *)packet->data;
 	uint32_t length = packet->length - (uint32_t)sizeof(*h);
 	uint32_t offset = homa_data_offset(h), added;
 
-	rpc->starved = !rpc->in.length && !begin(homa, rpc, h);
+	/* Of a message that was given up, and whose memory may be somebody else's by now. */
+	if (packet->where == HOMA_PAYLOAD_PLACED &&
+	    (!rpc->in.length || rpc->in.placement != packet->placement))
+		return;
+	rpc->starved = !rpc->in.length && !begin(homa, rpc, packet);
 	if (rpc->starved) {
 		homa->counters.no_buffer++;
 		return;
@@ -125,6 +181,7 @@ static void receive(struct homa *homa, struct homa_rpc *rpc, const struct homa_p
 		return;
 	}
 	added = add(&rpc->in, packet, offset, offset + length);
+	keep_payload(&rpc->in, packet, added);
 	/* Only progress counts as a sign of life: a peer that repeats itself for ever is no use. */
 	if (added) {
 		rpc->heard_ns = homa->now_ns;
@@ -136,10 +193,12 @@ static void receive(struct homa *homa, struct homa_rpc *rpc, const struct homa_p
 	homa->counters.incoming_bytes += added;
 	while (homa->counters.incoming_bytes > homa->params.max_incoming_memory && homa_rpc_evict(homa, rpc))
 		;
-	if (rpc->in.remaining)
+	if (rpc->in.remaining) {
+		begin_placing(homa, rpc, packet, offset, offset + length);
 		homa_grant_progress(homa, rpc);
-	else
+	} else {
 		complete(homa, rpc);
+	}
 }
 
 static void check_cutoffs(struct homa *homa, struct homa_rpc *rpc, const struct homa_data_header *h)
@@ -186,7 +245,7 @@ static struct homa_rpc *admit(struct homa *homa, struct homa_peer *peer, const s
 	return rpc;
 }
 
-static void receive_request(struct homa *homa, struct homa_peer *peer, const struct homa_packet_in *packet)
+static void receive_request(struct homa *homa, struct homa_peer *peer, struct homa_packet_in *packet)
 {
 	const struct homa_data_header *h = (const void *)packet->data;
 	struct homa_rpc *rpc = homa_server_rpc_find(homa, peer, wire64(h->common.sender_id) | 1);
@@ -206,7 +265,7 @@ static void receive_request(struct homa *homa, struct homa_peer *peer, const str
 	}
 }
 
-static void receive_response(struct homa *homa, struct homa_peer *peer, const struct homa_packet_in *packet)
+static void receive_response(struct homa *homa, struct homa_peer *peer, struct homa_packet_in *packet)
 {
 	const struct homa_data_header *h = (const void *)packet->data;
 	struct homa_rpc *rpc = homa_client_rpc_find(homa, wire64(h->common.sender_id) ^ 1);
@@ -227,7 +286,7 @@ static void receive_response(struct homa *homa, struct homa_peer *peer, const st
 		receive(homa, rpc, packet);
 }
 
-void homa_recv_data(struct homa *homa, const struct homa_packet_in *packet)
+void homa_recv_data(struct homa *homa, struct homa_packet_in *packet)
 {
 	const struct homa_data_header *h = (const void *)packet->data;
 	struct homa_ack_entry ack = h->ack;
@@ -284,6 +343,6 @@ void homa_recv_request_missing(struct homa *homa, struct homa_rpc *rpc)
 		homa_recv_ask(homa, rpc, gap[i].start, gap[i].end - gap[i].start, priority);
 	if (in->granted > in->received_end)
 		homa_recv_ask(homa, rpc, in->received_end, in->granted - in->received_end, priority);
-	homa_holes_asked(in);
+	homa_holes_asked(homa, in);
 	homa_grant_progress(homa, rpc);
 }

@@ -18,22 +18,20 @@ void homa_send_init(struct homa *homa, struct homa_rpc *rpc, void *data, uint32_
 	struct homa_message_out *out = &rpc->out;
 	uint32_t overhead = net_ip_header_bytes(&rpc->peer->remote) + (uint32_t)sizeof(struct homa_data_header);
 
-	*out = (struct homa_message_out){
-		.data = data,
-		.length = length,
-		.unscheduled = minimum(length, homa->params.unsched_bytes),
-		.segment = rpc->peer->path.mtu - overhead,
-	};
-	out->granted = out->unscheduled;
+	out->data = data;
+	out->length = length;
+	out->unscheduled = out->granted = minimum(length, homa->params.unsched_bytes);
+	out->segment = rpc->peer->path.mtu - overhead;
 	homa->counters.outgoing_bytes += length;
 }
 
 static void dequeue(struct homa *homa, struct homa_message_out *out)
 {
-	if (heap_contains(&out->by_remaining)) {
-		heap_remove(&homa->sendable, &out->by_remaining);
-		heap_remove(&homa->sendable_by_age, &out->by_age);
-	}
+	if (!out->queued)
+		return;
+	out->queued = false;
+	heap_remove(&homa->sendable, &out->by_remaining);
+	heap_remove(&homa->sendable_by_age, &out->by_age);
 }
 
 void homa_send_free(struct homa *homa, struct homa_rpc *rpc)
@@ -64,9 +62,10 @@ static void enqueue(struct homa *homa, struct homa_rpc *rpc)
 
 	if (!has_something_to_send(out)) {
 		dequeue(homa, out);
-	} else if (heap_contains(&out->by_remaining)) {
+	} else if (out->queued) {
 		heap_update(&homa->sendable, &out->by_remaining, left, rpc->sequence);
 	} else {
+		out->queued = true;
 		heap_insert(&homa->sendable, &out->by_remaining, left, rpc->sequence);
 		heap_insert(&homa->sendable_by_age, &out->by_age, rpc->sequence, 0);
 	}

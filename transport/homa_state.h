@@ -31,6 +31,7 @@
 #define HOMA_OVERCOMMIT_MAX 8
 #define HOMA_RAISES 4 /* of a message's grant priority that are remembered */
 #define HOMA_KNOWN_SERVERS 4  /* a power of two: ports of one peer whose incarnation is remembered */
+#define HOMA_CACHE_LINE 64
 #define HOMA_CUTOFF_VERSION 1 /* of our cutoffs, which do not change while we run */
 
 enum homa_rpc_state {
@@ -41,29 +42,41 @@ enum homa_rpc_state {
 	HOMA_RPC_DONE,       /* over; waits for its event to be taken */
 };
 
+/* Each group is a cache line: most packets need two of them, requests and acknowledgements up to four. */
 struct homa_peer {
-	/* what every packet needs */
 	struct homa_peer *chain; /* in its hash bucket */
 	struct net_ip remote;
 	struct homa_path path;
 	uint32_t rpcs;           /* that refer to it */
-	TAILQ_ENTRY(homa_peer) lru;
-	uint32_t asked;          /* RESENDs and NEED_ACKs to it during asked_tick */
-	uint64_t asked_tick;
+	uint32_t lru_tick;       /* when it was last moved to the end of homa->peers, ms */
+
 	uint64_t heard_ns;       /* last packet from it */
+	uint64_t cutoffs_sent_ns;
 	uint32_t cutoffs[HOMA_PRIORITIES];
 	uint16_t cutoff_version; /* of the above; 0 = none received */
-	struct { uint16_t port; uint32_t incarnation; } servers[HOMA_KNOWN_SERVERS]; /* by port */
-	uint64_t cutoffs_sent_ns;
 	uint8_t ack_count;
-	struct { uint64_t id; uint16_t server_port, client_port; } acks[HOMA_ACKS_PER_PACKET];
-	/* Messages from it that wait for grants, fewest bytes first; and its place among the peers that have any. */
-	struct heap grantable;
-	struct heap_node grant_node;
-	uint32_t active_grants; /* how many of its messages are being granted */
-};
+	uint32_t active_grants;  /* how many of its messages are being granted */
+	struct heap grantable;   /* messages from it that wait for grants, fewest bytes first */
 
+	struct {
+		uint64_t id;
+		uint16_t server_port, client_port;
+	} __attribute__((packed)) acks[HOMA_ACKS_PER_PACKET];
+
+	struct { uint16_t port; uint32_t incarnation; } servers[HOMA_KNOWN_SERVERS]; /* by port */
+	TAILQ_ENTRY(homa_peer) lru;
+	uint64_t asked_tick;
+	uint32_t asked;          /* RESENDs and NEED_ACKs to it during asked_tick */
+
+	struct heap_node grant_node; /* its place among the peers that have messages waiting */
+	void *memory;                /* that it is in, see homa_lines_new */
+} __attribute__((aligned(HOMA_CACHE_LINE)));
+
+/* What few messages need comes first here, and last in struct homa_message_in: see struct homa_rpc. */
 struct homa_message_out {
+	struct heap_node by_remaining; /* in homa->sendable */
+	struct heap_node by_age;       /* in homa->sendable_by_age */
+	struct ranges resend; /* asked for again */
 	uint8_t *data;
 	uint32_t length;      /* 0: there is none */
 	uint32_t unscheduled; /* bytes that need no grant; a segment boundary */
@@ -72,9 +85,7 @@ struct homa_message_out {
 	uint32_t sent;        /* next byte to be sent for the first time; a segment boundary or the end */
 	uint8_t priority;     /* of granted bytes */
 	uint8_t resend_priority;
-	struct ranges resend; /* asked for again */
-	struct heap_node by_remaining; /* in homa->sendable */
-	struct heap_node by_age;       /* in homa->sendable_by_age */
+	bool queued;          /* in both of the heaps */
 };
 
 /* Where a message with gaps is. */
@@ -89,33 +100,46 @@ struct homa_message_in {
 	uint32_t length;       /* 0: no packet yet */
 	uint32_t received_end; /* highest byte received + 1 */
 	uint32_t remaining;    /* bytes not received */
+	uint32_t placement;    /* by which the datapath knows it, or HOMA_NO_PLACEMENT */
 	uint32_t granted;      /* exclusive limit of what the sender may have sent */
 	uint32_t unscheduled;  /* of that, what needed no grant */
 	uint32_t outstanding;  /* of `granted`, counted in homa->total_granted */
+	uint32_t forgiven;     /* bytes under way that are not counted: after a stall */
+	uint32_t forgiven_grants; /* of these, granted ones: counted in homa->forgiven_grants */
+	uint8_t watched;       /* enum homa_watch */
+	uint8_t priority;      /* of the last grant */
+	uint8_t raise_count;
+	bool active;           /* in homa->active */
+	bool waiting;          /* in peer->grantable */
+	bool placing_tried;    /* the datapath was asked to put the bytes in their place */
 	struct ranges gaps;    /* missing below received_end */
 	/* homa_holes.c */
 	struct ranges lost;    /* gaps that will not be filled unless asked for, and have not been */
 	struct ranges settled; /* all gaps that were ever lost or asked for: the timer sees to the rest */
-	uint32_t forgiven;     /* bytes under way that are not counted: after a stall */
-	uint32_t suspect_end;  /* gaps that begin below it are examined next, */
-	uint64_t suspect_ns;   /* a while after this */
-	uint8_t watched;       /* enum homa_watch */
 	uint64_t granted_ns;   /* when the last grant was */
-	uint8_t priority;      /* of the last grant */
-	uint8_t raise_count;
+	uint64_t suspect_ns;   /* a while after this, */
+	uint32_t suspect_end;  /* gaps that begin below it are examined */
 	/* Somewhere in each, both ends included, the priority at which bytes are sent went up. */
 	struct range raises[HOMA_RAISES];
-	bool active;           /* in homa->active */
 	struct heap_node grant_node; /* in peer->grantable */
 };
 
+/*
+ * A short RPC touches five cache lines, from out.resend to in.settled: those are zeroed for
+ * each use of a slot. What is before and after is written before it is read, or left by the
+ * former use as it must be found: heap nodes in no heap.
+ */
 struct homa_rpc {
+	TAILQ_ENTRY(homa_rpc) fifo;  /* in.length > in.granted: in homa->grantable_by_age */
+	TAILQ_ENTRY(homa_rpc) watch; /* in homa->suspects or homa->unproven */
+	char padding[16]; /* so that out.resend begins a line */
+	struct homa_message_out out;
+	uint64_t sequence;     /* of creation on this host: breaks ties of age */
+
 	uint64_t id; /* as we know it: even = we are the client */
 	struct homa_peer *peer;
+	struct homa_rpc *chain; /* server: in its hash bucket; free: next vacant slot */
 	uint64_t cookie;
-	uint64_t birth_ns;
-	uint64_t heard_ns;     /* last DATA, GRANT or BUSY from the peer, or a moment that counts as such */
-	uint64_t sequence;     /* of creation on this host: breaks ties of age */
 	uint32_t index;        /* in its table */
 	uint32_t generation;   /* of the slot */
 	uint32_t server;       /* client: incarnation of the server that it was begun under; 0 = unknown */
@@ -125,19 +149,19 @@ struct homa_rpc {
 	uint8_t event;         /* enum homa_event_type that is waiting, or NONE */
 	bool reported;         /* server: the application has its handle */
 	bool starved;          /* the last DATA was dropped for want of a buffer */
-	int error;
-	uint32_t need_acks;    /* sent */
-	struct timer timer;
-	struct homa_rpc *chain;      /* server: in its hash bucket; free: next vacant slot */
-	TAILQ_ENTRY(homa_rpc) ready; /* while event is not NONE */
-	TAILQ_ENTRY(homa_rpc) age;   /* server, INCOMING: in homa->incomplete; oldest first */
-	TAILQ_ENTRY(homa_rpc) fifo;  /* in.length > in.granted: in homa->grantable_by_age */
-	TAILQ_ENTRY(homa_rpc) watch; /* in homa->suspects or homa->unproven */
 	bool in_fifo;
 	bool in_incomplete;
-	struct homa_message_out out;
+	int error;
+	uint32_t need_acks;    /* sent */
+
+	uint64_t heard_ns;     /* last DATA, GRANT or BUSY from the peer, or a moment that counts as such */
+	struct timer timer;
+	TAILQ_ENTRY(homa_rpc) ready; /* while event is not NONE */
+	TAILQ_ENTRY(homa_rpc) age;   /* server, INCOMING: in homa->incomplete; oldest first */
+
+	uint64_t birth_ns;
 	struct homa_message_in in;
-};
+} __attribute__((aligned(HOMA_CACHE_LINE)));
 
 TAILQ_HEAD(homa_rpc_list, homa_rpc);
 TAILQ_HEAD(homa_peer_list, homa_peer);
@@ -145,19 +169,22 @@ TAILQ_HEAD(homa_peer_list, homa_peer);
 /* One side's RPCs: slots that are found by index, generation-checked. */
 struct homa_table {
 	struct homa_rpc *slots;
+	void *memory;  /* that they are in */
 	uint32_t size; /* a power of two */
 	uint32_t used;
 	uint32_t touched;        /* slots from here on were never used */
 	struct homa_rpc *vacant; /* used before and free again, by `chain` */
 };
 
-/* Finished requests: the last `size` of them, as keyed 64-bit fingerprints. */
+/*
+ * Finished requests: the last `size` of them, as keyed 64-bit fingerprints, in a hash table with linear probing,
+ * at most half full, so that a look into it is one cache line.
+ */
 struct homa_dedupe {
-	uint64_t *ring;    /* in order of finishing */
-	uint32_t *buckets; /* heads, by fingerprint; index + 1 into ring */
-	uint32_t *chain;   /* next of the same bucket */
-	uint32_t size;     /* a power of two */
-	uint64_t count;    /* ever added */
+	uint64_t *ring;  /* in order of finishing */
+	uint64_t *table; /* 2 * size; 0: vacant */
+	uint32_t size;   /* a power of two */
+	uint64_t count;  /* ever added */
 };
 
 struct homa {
@@ -202,6 +229,7 @@ struct homa {
 	uint64_t period_bytes;       /* where counters.bytes_in was this */
 	uint32_t quiet_periods;      /* it was not in as many before that */
 	uint64_t total_granted;      /* sum of in.outstanding */
+	uint64_t forgiven_grants;    /* sum of in.forgiven_grants, at most params.max_incoming */
 	uint64_t fifo_grant_ns;      /* when the next one is due */
 	bool grants_due;             /* something changed since grants were last computed */
 
@@ -226,6 +254,8 @@ static inline uint32_t homa_message_received(const struct homa_message_in *in)
 	return in->length - in->remaining;
 }
 
+/* Zeroed memory that begins with a cache line; what is to be freed goes into *memory. NULL: there is none. */
+void *homa_lines_new(size_t bytes, void **memory);
 /* Keyed mixing of two words: not cryptographic, but not predictable without the key. */
 uint64_t homa_hash(const struct homa *homa, uint64_t a, uint64_t b);
 
@@ -281,7 +311,7 @@ uint64_t homa_send_next(const struct homa *homa);
 void homa_send_free(struct homa *homa, struct homa_rpc *rpc);
 
 /* ---- homa_recv.c ---- */
-void homa_recv_data(struct homa *homa, const struct homa_packet_in *packet);
+void homa_recv_data(struct homa *homa, struct homa_packet_in *packet);
 /* Sends a RESEND. */
 void homa_recv_ask(struct homa *homa, struct homa_rpc *rpc, uint32_t offset, uint32_t length, uint8_t priority);
 /* Asks for what is missing of a message: a RESEND a gap, and one for the granted tail. */
@@ -302,7 +332,7 @@ void homa_grant_lost(struct homa *homa, struct homa_rpc *rpc);
 /* True while a message waits for others to be granted first. */
 static inline bool homa_grant_waits(const struct homa_message_in *in)
 {
-	return heap_contains(&in->grant_node);
+	return in->waiting;
 }
 /* Grants to the oldest message, when it is time. */
 void homa_grant_fifo(struct homa *homa);
@@ -314,7 +344,7 @@ void homa_holes_received(struct homa *homa, struct homa_rpc *rpc, uint32_t start
 /* What is not sent yet will be at `priority`, as a new grant says. */
 void homa_holes_granted(const struct homa *homa, struct homa_message_in *in, uint8_t priority);
 /* All that is missing has been asked for. */
-void homa_holes_asked(struct homa_message_in *in);
+void homa_holes_asked(struct homa *homa, struct homa_message_in *in);
 /* The message is complete, or given up. */
 void homa_holes_end(struct homa *homa, struct homa_rpc *rpc);
 /* Finds what is lost by now. */

@@ -5,7 +5,8 @@
  *	waiting for the peer, resend_ticks      RESEND, and again every resend_interval
  *	waiting for the peer, timeout_ticks     the RPC has failed; a half-received request is dropped
  *	response sent, request_ack_ticks        NEED_ACK every tick, need_ack_limit times
- *	response waits for grants, timeout_ticks  the client is gone
+ *	response waits for grants, timeout_ticks  NEED_ACK in the same way, and for longer while the client's
+ *	                                        host is heard: it may have others to grant first
  *
  * An RPC has one timer. It is not moved when the peer is heard: when it fires it looks at
  * how long ago that was. No time is counted while the next move is ours.
@@ -18,9 +19,10 @@
 
 #include "homa_state.h"
 
-#define ASKS_PER_TICK 16          /* RPCs of one peer that RESEND or NEED_ACK is sent for */
-#define NEED_ACKS_PER_INTERVAL 8 /* before the interval doubles */
-#define NEED_ACK_INTERVAL_MAX 16 /* ticks */
+#define ASKS_PER_TICK          16 /* RPCs of one peer that RESEND or NEED_ACK is sent for */
+#define NEED_ACKS_PER_INTERVAL 8  /* before the interval doubles */
+#define NEED_ACK_DOUBLINGS     4  /* at most, to 16 ticks */
+#define NEED_ACKS_WHILE_HEARD  16 /* times need_ack_limit: 10 s by default */
 
 /* The first tick that is not before `ns`. */
 static uint64_t tick_from(uint64_t ns)
@@ -35,6 +37,7 @@ void homa_timer_start(struct homa *homa, struct homa_rpc *rpc)
 
 	if (!homa_rpc_is_client(rpc) && rpc->state == HOMA_RPC_OUTGOING)
 		ticks = rpc->out.sent == rpc->out.length ? p->request_ack_ticks : p->timeout_ticks;
+	rpc->need_acks = 0;
 	timer_set(&homa->wheel, &rpc->timer, tick_from(homa->now_ns) + ticks);
 }
 
@@ -59,9 +62,14 @@ static bool may_ask(struct homa *homa, struct homa_peer *peer)
 	return peer->asked++ < ASKS_PER_TICK;
 }
 
+static bool peer_lives(const struct homa *homa, const struct homa_peer *peer)
+{
+	return homa->now_ns - peer->heard_ns < homa->params.timeout_ticks * HOMA_TICK_NS;
+}
+
 static void ask_for_ack(struct homa *homa, struct homa_rpc *rpc)
 {
-	uint32_t doublings = rpc->need_acks / NEED_ACKS_PER_INTERVAL, interval = NEED_ACK_INTERVAL_MAX;
+	uint32_t doublings = rpc->need_acks / NEED_ACKS_PER_INTERVAL;
 
 	if (!may_ask(homa, rpc->peer)) {
 		again_in(homa, rpc, 1);
@@ -69,18 +77,17 @@ static void ask_for_ack(struct homa *homa, struct homa_rpc *rpc)
 	}
 	rpc->need_acks++;
 	homa_need_ack_send(homa, rpc);
-	if (1u << doublings < interval)
-		interval = 1u << doublings;
-	again_in(homa, rpc, interval);
+	again_in(homa, rpc, 1u << (doublings < NEED_ACK_DOUBLINGS ? doublings : NEED_ACK_DOUBLINGS));
 }
 
 /* A server whose response is sent, or on its way. */
 static void expire_response(struct homa *homa, struct homa_rpc *rpc)
 {
 	const struct homa_params *p = &homa->params;
+	uint64_t limit = p->need_ack_limit;
 
 	if (rpc->out.sent == rpc->out.length) {
-		if (rpc->need_acks < p->need_ack_limit) {
+		if (rpc->need_acks < limit) {
 			ask_for_ack(homa, rpc);
 			return;
 		}
@@ -89,7 +96,14 @@ static void expire_response(struct homa *homa, struct homa_rpc *rpc)
 		if (rpc->out.sent < rpc->out.granted)
 			rpc->heard_ns = homa->now_ns;
 		if (silence(homa, rpc) < p->timeout_ticks) {
+			rpc->need_acks = 0;
 			again_in(homa, rpc, p->timeout_ticks - silence(homa, rpc));
+			return;
+		}
+		if (peer_lives(homa, rpc->peer))
+			limit *= NEED_ACKS_WHILE_HEARD;
+		if (rpc->need_acks < limit) {
+			ask_for_ack(homa, rpc);
 			return;
 		}
 		homa->counters.timeouts++;
@@ -111,9 +125,7 @@ static bool our_turn(const struct homa_rpc *rpc)
 /* True while the peer is alive, but must not be asked about this RPC yet. */
 static bool must_wait_to_ask(struct homa *homa, struct homa_rpc *rpc)
 {
-	if (homa->now_ns - rpc->peer->heard_ns >= homa->params.timeout_ticks * HOMA_TICK_NS)
-		return false;
-	return !may_ask(homa, rpc->peer);
+	return peer_lives(homa, rpc->peer) && !may_ask(homa, rpc->peer);
 }
 
 static void expire_waiting(struct homa *homa, struct homa_rpc *rpc)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void ranges_free(struct ranges *ranges)
+void ranges_clear(struct ranges *ranges)
 {
 	if (ranges->capacity)
 		free(ranges->more);

@@ -32,8 +32,14 @@ static inline struct range *ranges_get(struct ranges *ranges)
 	return ranges->capacity ? ranges->more : ranges->few;
 }
 
-/* An all-zero struct is an empty set. */
-void ranges_free(struct ranges *ranges);
+/* Of ranges_free. */
+void ranges_clear(struct ranges *ranges);
+/* An all-zero struct is an empty set; one that is empty already is not written to. */
+static inline void ranges_free(struct ranges *ranges)
+{
+	if (ranges->count | ranges->capacity)
+		ranges_clear(ranges);
+}
 /* Adds [start, end), joining what it touches. False, with nothing changed, when memory or RANGES_MAX forbids. */
 bool ranges_add(struct ranges *ranges, uint32_t start, uint32_t end);
 /* Takes out [start, end). False, with nothing changed, when a split finds no room. */

@@ -403,6 +403,31 @@ static void links(void)
 	put_bytes(&plain, SERVER_ID + 4, 0, 10, 10); /* its request was not captured */
 }
 
+static void set_incarnation(uint8_t *to, uint32_t incarnation)
+{
+	to[0] = (uint8_t)(incarnation >> 16);
+	to[1] = (uint8_t)(incarnation >> 8);
+	to[2] = (uint8_t)incarnation;
+}
+
+/* A first contact, that a young server refuses, and the request that the client binds to it then. */
+static void incarnations(void)
+{
+	struct homa_data_header request = data(CLIENT_ID, 0, 1);
+	struct homa_common_header unknown = common(HOMA_RPC_UNKNOWN, SERVER_ID);
+
+	captures_open("incarnations");
+	set_incarnation(request.common.ack, 0x123456);
+	request.common.window = htobe16(0xffff);
+	put_data(&plain, &request, "", 1);
+	set_incarnation(unknown.ack, 0xabcdef);
+	unknown.window = htobe16(258);
+	captures_put(&plain, &unknown, sizeof(unknown));
+	set_incarnation(request.pad, 0xabcdef);
+	request.retransmit = 1;
+	put_data(&plain, &request, "", 1);
+}
+
 /* Control bytes that no type defines, and an id with all its bits. */
 static void odd_fields(void)
 {
@@ -440,6 +465,7 @@ int main(int argc, char **argv)
 	offsets();
 	resends_and_acks();
 	links();
+	incarnations();
 	odd_fields();
 	captures_end();
 	return 0;

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Row P4: what tshark says of every capture in tests/captures, and of those that captures.c makes, equals
-# golden/NAME.txt (flatten.awk tells the format). No packet may be malformed or make an error in Lua.
+# golden/NAME.txt (flatten.awk tells the format). No packet may be malformed or make an error in Lua, nor
+# may any of what the simulator traces.
 #
 #	p4.sh [--update]     --update writes the golden files instead
 set -u
@@ -10,6 +11,7 @@ golden=tests/dissector/golden
 least=40
 work=$(mktemp -d /tmp/tern-p4-XXXXXX)
 trap 'rm -rf "$work"' EXIT
+traces=()
 fail() { echo "$*"; exit 1; }
 
 command -v tshark mergecap >/dev/null || { echo "tshark is not installed"; exit 77; }
@@ -54,4 +56,19 @@ columns -o homa.hijacked:FALSE -r tests/captures/50-hijack-tcp-100B.pcap | grep 
 	fail "homa.hijacked does nothing"
 columns -o tern.enabled:FALSE -r "$work/captures/rpc-ok.pcap" | grep -q '^Tern' &&
 	fail "tern.enabled does nothing"
-echo "${#names[@]} captures, $(wc -l <"$work/info") frames: as stored, none malformed"
+# The simulator's traces: all of it is Homa, and nothing is wrong with it.
+for profile in swarm crash wrap; do
+	"$BUILD/tern-sim" --profile $profile --seeds 1 --rpcs 40 --trace "$work/$profile.pcapng" >"$work/log" || fail "$(cat "$work/log")"
+	traces+=("$work/$profile.pcapng")
+done
+mergecap -w "$work/traces.pcapng" "${traces[@]}" || fail "mergecap"
+dissect -r "$work/traces.pcapng" -T fields -e _ws.col.Protocol -e homa.incarnation -e _ws.expert.severity \
+	-e _ws.malformed -e _ws.lua.text >"$work/fields" || fail "tshark: $(cat "$work/errors")"
+traced=$(wc -l <"$work/fields")
+# Expert information up to warnings (0x600000) is about losses.
+awk -F '\t' '{ n = split($3, severity, ",") } { for (i = 1; i <= n; i++) if (severity[i] >= 8388608) bad = 1 }
+	$1 != "Homa" || $2 == "" || $2 == "0x000000" || $4 != "" || $5 != "" || bad { print; exit 1 }' "$work/fields" ||
+	fail "the frame above, of the simulator's"
+[ "$traced" -gt 500 ] || fail "the simulator traced $traced frames"
+
+echo "${#names[@]} captures, $(wc -l <"$work/info") frames: as stored, none malformed, nor any of $traced from the simulator"

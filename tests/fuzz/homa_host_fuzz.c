@@ -110,7 +110,7 @@ static uint64_t next_random(void *ctx)
 
 static void input(struct live *live, const void *data, uint32_t length)
 {
-	struct homa_packet_in in = {live->peer, live->self, data, length, false};
+	struct homa_packet_in in = {.source = live->peer, .destination = live->self, .data = data, .length = length};
 
 	homa_input(live->homa, live->now_ns, &in);
 }

@@ -193,7 +193,8 @@ static bool can_be_fed(const struct play *play, const struct frame *frame)
 static void feed(struct play *play, int index)
 {
 	const struct frame *frame = &play->capture->frames[index];
-	struct homa_packet_in in = {frame->source, frame->destination, NULL, frame->length, false};
+	struct homa_packet_in in = {
+	    .source = frame->source, .destination = frame->destination, .length = frame->length};
 	uint8_t *data;
 
 	if (!can_be_fed(play, frame))

@@ -76,7 +76,8 @@ static void feed_made_up(struct play *play, const struct net_ip *remote, void *h
 			 uint8_t type)
 {
 	struct homa_common_header *h = header;
-	struct homa_packet_in in = {*remote, play->host->ip, header, length, false};
+	struct homa_packet_in in = {
+	    .source = *remote, .destination = play->host->ip, .data = header, .length = length};
 	int port = homa_port_open(play->homa, 0);
 
 	h->sport = wire16(1);

@@ -10,7 +10,7 @@ for file in transport/homa*.c; do
 	[ "$file" = transport/homa_transport.c ] || core+=("$file")
 done
 compile() { # compiler, optimisation, output
-	"$1" "$2" -D_GNU_SOURCE -std=gnu11 -Irpc -Itransport -o "$3" tests/simulator/*.c "${core[@]}" -lm
+	"$1" "$2" -D_GNU_SOURCE -std=gnu11 -Irpc -Itransport -Ibpf -o "$3" tests/simulator/*.c "${core[@]}" -lm
 }
 trace() { # simulator, profile
 	"$1" --transport homa --profile "$2" --seeds 0-199 --rpcs 100 >"$work/log" || { cat "$work/log" >&2; exit 1; }

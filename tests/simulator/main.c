@@ -26,7 +26,8 @@ static void usage(FILE *to)
 	for (unsigned int i = 0; sim_profile_at(i); i++)
 		fprintf(to, "  %-8s %s (%u RPCs)\n", sim_profile_at(i)->name, sim_profile_at(i)->what,
 			sim_profile_at(i)->rpcs);
-	fprintf(to, "--trace writes all packets of all seeds, in raw IP with nanoseconds.\n");
+	fprintf(to, "--trace writes all packets of all seeds, in raw IP with nanoseconds.\n\n");
+	sim_load_usage(to);
 }
 
 static bool parse_seeds(const char *text, struct options *options)

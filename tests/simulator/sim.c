@@ -26,11 +26,6 @@ void sim_violation(struct sim *sim, const char *format, ...)
 	va_end(arguments);
 }
 
-void sim_at(struct sim *sim, uint64_t time_ns, sim_action *action, void *object, uint64_t argument)
-{
-	sim_events_add(&sim->events, time_ns < sim->now_ns ? sim->now_ns : time_ns, action, object, argument);
-}
-
 /* The defaults, with tables of a size that hundreds of hosts can be given in no time. */
 static void simulator_params(struct homa_params *params, const struct sim_topology *topology)
 {
@@ -50,6 +45,7 @@ void sim_init(struct sim *sim, uint64_t seed, const struct sim_topology *topolog
 	*sim = (struct sim){.seed = seed,
 			    .host_count = topology->hosts,
 			    .application = application,
+			    .ecn_capable = topology->ecn_bytes > 0,
 			    .bodiless = topology->bodiless};
 	sim->now_ns = 1000000000; /* not 0, so that code that takes 0 for "never" shows */
 	sim_random_seed(&sim->random, seed);

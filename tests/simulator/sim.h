@@ -44,7 +44,7 @@ struct sim_packet {
 	uint8_t priority;
 	bool elided;
 	bool large;       /* came from the pool of full-size packets */
-	bool ecn_capable; /* may be marked instead of dropped, one day: a field of IP */
+	bool ecn_capable; /* a field of IP */
 	bool ecn_marked;
 	uint8_t data[];
 };
@@ -139,6 +139,7 @@ struct sim {
 	struct sim_switch *leaves, *spines;
 	const struct sim_application *application;
 	bool elide;              /* only a message's first packet carries its bytes */
+	bool ecn_capable;        /* what hosts send may be marked */
 	bool bodiless;           /* messages have a length and no bytes at all; before sim_init */
 	bool unhashed;           /* no trace hash: for speed */
 	uint64_t trace_hash;     /* over every packet and event, in order */
@@ -177,7 +178,11 @@ void sim_init(struct sim *sim, uint64_t seed, const struct sim_topology *topolog
 void sim_free(struct sim *sim);
 /* Runs until nothing is left to do, `end_ns`, or the first violation. */
 void sim_run(struct sim *sim, uint64_t end_ns);
-void sim_at(struct sim *sim, uint64_t time_ns, sim_action *action, void *object, uint64_t argument);
+/* Has `action` called at `time_ns`, or now if that is past. */
+static inline void sim_at(struct sim *sim, uint64_t time_ns, sim_action *action, void *object, uint64_t argument)
+{
+	sim_events_add(&sim->events, time_ns, action, object, argument);
+}
 /* Notes a broken invariant; the run stops. */
 void sim_violation(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -8,12 +8,6 @@
 #define ARITY       4
 #define WORDS       (SIM_WHEEL_NS / 64)
 #define FIRST_CHUNK 1024
-#define PREFETCH_NS 12
-
-void sim_events_init(struct sim_events *events)
-{
-	memset(events, 0, sizeof(*events));
-}
 
 void sim_events_free(struct sim_events *events)
 {
@@ -23,7 +17,7 @@ void sim_events_free(struct sim_events *events)
 
 /* ---- the wheel ---- */
 
-static void more_entries(struct sim_events *events)
+void sim_events_more(struct sim_events *events)
 {
 	uint32_t old = events->entry_capacity, size = old ? 2 * old : FIRST_CHUNK;
 
@@ -35,22 +29,12 @@ static void more_entries(struct sim_events *events)
 	}
 }
 
-static inline void wheel_add(struct sim_events *events, uint64_t time_ns, sim_action *action, void *object,
-			     uint64_t argument)
+void sim_events_init(struct sim_events *events)
 {
-	uint32_t slot = time_ns % SIM_WHEEL_NS, index;
-
-	if (!events->vacant)
-		more_entries(events);
-	index = events->vacant;
-	events->vacant = events->entries[index].next;
-	events->entries[index] = (struct sim_slot_entry){ action, object, argument, 0 };
-	if (events->slots[slot].first)
-		events->entries[events->slots[slot].last].next = index;
-	else
-		events->slots[slot].first = index;
-	events->slots[slot].last = index;
-	events->occupied[slot / 64] |= 1ull << slot % 64;
+	memset(events, 0, sizeof(*events));
+	sim_events_more(events);
+	memset(events->entries, 0, sizeof(*events->entries));
+	events->far_from_ns = UINT64_MAX;
 }
 
 /* The time of the wheel's first event; UINT64_MAX when it is empty. */
@@ -71,21 +55,6 @@ static inline uint64_t wheel_next(const struct sim_events *events)
 	return UINT64_MAX;
 }
 
-static inline void wheel_take(struct sim_events *events, struct sim_event *event)
-{
-	uint32_t slot = event->time_ns % SIM_WHEEL_NS, index = events->slots[slot].first;
-	struct sim_slot_entry *entry = &events->entries[index];
-
-	event->action = entry->action;
-	event->object = entry->object;
-	event->argument = entry->argument;
-	events->slots[slot].first = entry->next;
-	if (!entry->next)
-		events->occupied[slot / 64] &= ~(1ull << slot % 64);
-	entry->next = events->vacant;
-	events->vacant = index;
-}
-
 /* ---- the heap ---- */
 
 static bool before(const struct sim_far_event *a, const struct sim_far_event *b)
@@ -94,7 +63,7 @@ static bool before(const struct sim_far_event *a, const struct sim_far_event *b)
 						    : a->order < b->order;
 }
 
-static void heap_add(struct sim_events *events, const struct sim_event *event)
+void sim_events_add_far(struct sim_events *events, const struct sim_event *event)
 {
 	struct sim_far_event far = { *event, events->next_order++ };
 	uint64_t at = events->heap_count++;
@@ -112,6 +81,7 @@ static void heap_add(struct sim_events *events, const struct sim_event *event)
 		at = parent;
 	}
 	events->heap[at] = far;
+	events->far_from_ns = events->heap[0].event.time_ns;
 }
 
 static uint64_t earliest_child(const struct sim_events *events, uint64_t at)
@@ -141,76 +111,36 @@ static struct sim_event heap_take(struct sim_events *events)
 		at = child;
 	}
 	events->heap[at] = last;
+	events->far_from_ns = events->heap_count ? events->heap[0].event.time_ns : UINT64_MAX;
 	return earliest;
 }
 
 /* ---- both ---- */
 
-/* Hundreds of hosts do not fit into the cache: what will be used soon is fetched meanwhile. */
-static inline void prefetch(const struct sim_events *events)
-{
-	uint32_t later = events->slots[(events->now_ns + 2 * PREFETCH_NS) % SIM_WHEEL_NS].first;
-	uint32_t soon = events->slots[(events->now_ns + PREFETCH_NS) % SIM_WHEEL_NS].first;
-
-	if (later)
-		__builtin_prefetch(&events->entries[later]);
-	for (; soon; soon = events->entries[soon].next) {
-		const struct sim_slot_entry *entry = &events->entries[soon];
-
-		__builtin_prefetch(entry->object);
-		__builtin_prefetch((void *)((uintptr_t)entry->object + 64));
-		/* A packet, often; if it is a number, this does no harm. */
-		__builtin_prefetch((void *)(uintptr_t)entry->argument);
-		__builtin_prefetch((void *)(uintptr_t)(entry->argument + 64));
-	}
-}
-
-/* Moves on to `now_ns`. What the wheel then reaches goes there before anything new can. */
-static inline void advance(struct sim_events *events, uint64_t now_ns)
-{
-	events->now_ns = now_ns;
-	prefetch(events);
-	while (events->heap_count && events->heap[0].event.time_ns - now_ns < SIM_WHEEL_NS) {
-		struct sim_event event = heap_take(events);
-
-		wheel_add(events, event.time_ns, event.action, event.object, event.argument);
-	}
-}
-
-void sim_events_add(struct sim_events *events, uint64_t time_ns, sim_action *action, void *object,
-		    uint64_t argument)
-{
-	if (time_ns < events->now_ns)
-		time_ns = events->now_ns;
-	events->count++;
-	if (time_ns - events->now_ns < SIM_WHEEL_NS)
-		wheel_add(events, time_ns, action, object, argument);
-	else
-		heap_add(events, &(struct sim_event){ time_ns, action, object, argument });
-}
-
-static inline uint64_t next(const struct sim_events *events)
+uint64_t sim_events_next(const struct sim_events *events)
 {
 	uint64_t next_ns = wheel_next(events);
 
-	return next_ns == UINT64_MAX && events->heap_count ? events->heap[0].event.time_ns : next_ns;
+	return next_ns == UINT64_MAX ? events->far_from_ns : next_ns;
 }
 
-uint64_t sim_events_next(const struct sim_events *events)
+void sim_events_approach(struct sim_events *events)
 {
-	return next(events);
+	while (events->far_from_ns - events->now_ns < SIM_WHEEL_NS) {
+		struct sim_event event = heap_take(events);
+
+		sim_events_add_near(events, event.time_ns, event.action, event.object, event.argument);
+	}
 }
 
-bool sim_events_take(struct sim_events *events, uint64_t end_ns, struct sim_event *event)
+bool sim_events_advance(struct sim_events *events, uint64_t end_ns)
 {
-	uint64_t next_ns = next(events);
+	uint64_t next_ns = sim_events_next(events);
 
 	if (next_ns > end_ns || next_ns == UINT64_MAX)
 		return false;
-	if (next_ns != events->now_ns)
-		advance(events, next_ns);
-	event->time_ns = next_ns;
-	wheel_take(events, event);
-	events->count--;
+	events->now_ns = next_ns;
+	/* Before anything new can be there. */
+	sim_events_approach(events);
 	return true;
 }

@@ -92,6 +92,7 @@ static void transmit(void *ctx, void *path_handle, const struct homa_packet_out 
 	packet->length = out->header_length + out->payload_length;
 	packet->priority = out->priority;
 	packet->elided = elided;
+	packet->ecn_capable = sim->ecn_capable;
 	memcpy(packet->data, &out->header, out->header_length);
 	if (captured > out->header_length)
 		memcpy(packet->data + out->header_length, out->payload, out->payload_length);
@@ -208,7 +209,7 @@ void sim_host_receive(struct sim_host *host, struct sim_packet *packet)
 	    .destination = host->ip,
 	    .data = packet->data,
 	    .length = packet->length,
-	    .payload_elided = packet->elided,
+	    .where = packet->elided ? HOMA_PAYLOAD_ELIDED : HOMA_PAYLOAD_FOLLOWS,
 	};
 
 	if (sim->now_ns < host->resume_ns) {

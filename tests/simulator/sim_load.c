@@ -238,6 +238,7 @@ static void collect(struct run *run)
 		result->retransmitted += counters.retransmitted;
 		result->resends += counters.packets_out[HOMA_RESEND - HOMA_TYPE_FIRST];
 		result->dropped += host->downlink.dropped_full;
+		result->marked += host->downlink.marked;
 		if (host->downlink.max_queued_bytes > result->max_port_bytes)
 			result->max_port_bytes = host->downlink.max_queued_bytes;
 	}
@@ -262,7 +263,7 @@ void sim_load_run(const struct sim_load *load, struct sim_load_result *result)
 	memset(result, 0, sizeof(*result));
 	run->load = load;
 	run->result = result;
-	sim_arrivals_init(&run->arrivals, load->workload, load->seed, &load->topology,
+	sim_arrivals_init(&run->arrivals, load->workload, load->traffic, load->seed, &load->topology,
 			  load->params.unsched_bytes, load->load);
 	sim_init(sim, load->seed, &load->topology, &load->params, &application);
 	sim->unhashed = true;

@@ -9,6 +9,7 @@ struct sim_load {
 	struct sim_topology topology;
 	struct homa_params params;
 	const struct sim_workload *workload;
+	enum sim_traffic traffic;
 	double load;
 	uint64_t seed;
 	uint64_t duration_ns; /* messages are begun for this long; */
@@ -22,7 +23,8 @@ struct sim_load_result {
 	uint64_t packets, wire_bytes; /* sent by hosts; with all headers, up to the end of the duration */
 	uint64_t events;
 	uint64_t dropped, retransmitted, resends;
-	uint64_t max_port_bytes;      /* the most that was queued at a switch's port */
+	uint64_t max_port_bytes;      /* the most that was queued at a port to a host, */
+	uint64_t marked;              /* and packets marked there */
 	double seconds;               /* of processor time, for the network alone */
 };
 

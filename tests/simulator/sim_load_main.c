@@ -18,14 +18,15 @@ struct options {
 	const char *row, *topology, *workload, *directory;
 	uint32_t hosts;
 	double load, duration_ms, oracle_ms;
-	uint64_t seed, buffer_bytes;
+	enum sim_traffic traffic;
+	uint64_t seed, buffer_bytes, shared_bytes, ecn_bytes;
 	bool own_cutoffs; /* --set names them */
 	bool by_flow;
 	struct tern_parameter parameters[MAX_PARAMETERS + 1];
 	uint32_t parameter_count;
 };
 
-enum { ROW = 1000, SET, DIRECTORY, ORACLE, BUFFER, BY_FLOW };
+enum { ROW = 1000, SET, DIRECTORY, ORACLE, BUFFER, SHARED, ECN, TRAFFIC, BY_FLOW };
 
 bool sim_load_wanted(int argc, char **argv)
 {
@@ -35,19 +36,32 @@ bool sim_load_wanted(int argc, char **argv)
 	return false;
 }
 
-void sim_load_usage(void)
+void sim_load_usage(FILE *to)
 {
-	printf("\n"
-	       "usage: tern-sim --topology star|leaf-spine|pair [--hosts N] --workload W1..W5|FILE|BYTES "
-	       "--load 0.8\n"
-	       "                [--duration-ms 20] [--seed 1] [--buffer BYTES] [--spray-by-flow] "
-	       "[--oracle-ms 0]\n"
-	       "                [--set PARAMETER=VALUE] [--workloads DIRECTORY]\n"
-	       "       tern-sim --row S7|S9 [--set PARAMETER=VALUE]\n"
-	       "\n"
-	       "Poisson arrivals of messages at every host, to any other; prints the slowdown of each decile "
-	       "of\n"
-	       "lengths, of an ideal scheduler too for --oracle-ms, and what the simulation cost.\n");
+	fprintf(to,
+		"usage: tern-sim --topology pair|star|leaf-spine --workload W1..W5|FILE|BYTES [--load 0.8]\n"
+		"                [--traffic poisson|incast|all-to-all] [--hosts N] [--duration-ms 20] "
+		"[--seed 1]\n"
+		"                [--buffer BYTES] [--shared-buffer BYTES] [--ecn BYTES] [--spray-by-flow]\n"
+		"                [--oracle-ms 0] [--set PARAMETER=VALUE] [--workloads DIRECTORY]\n"
+		"       tern-sim --row S7|S9 [--set PARAMETER=VALUE]\n"
+		"\n"
+		"Messages of a size or a distribution; prints the slowdown of each decile of lengths, of an "
+		"ideal\n"
+		"scheduler too for --oracle-ms, and what the simulation cost. Links of 10 Gbit/s, 40 in the "
+		"core.\n"
+		"  star             one switch, 16 hosts or as many as --hosts says, up to %d\n"
+		"  leaf-spine       144 hosts in 9 racks, 4 spines\n"
+		"  poisson          every host begins messages at random times, to any other\n"
+		"  incast           rounds: all hosts begin a message to host 0 at once\n"
+		"  all-to-all       rounds: every host begins a message to every other at once\n"
+		"  --load           part of the links that messages take; of host 0's in an incast\n"
+		"  --buffer         of each port of a switch; --shared-buffer: of all its ports together\n"
+		"  --ecn            queued bytes from which on a port marks packets; Homa takes no notice\n"
+		"  --spray-by-flow  one spine for each pair of hosts, instead of any for each packet\n"
+		"  --set            a parameter of the core (docs/homa.md), such as hole_recovery_us=0\n"
+		"Rows of the test ladder: S7 is an incast, S9 starvation.\n",
+		SIM_MAX_HOSTS);
 }
 
 /* ---- options ---- */
@@ -71,6 +85,16 @@ static bool parse_number(const char *text, double least, double most, double *va
 
 	*value = strtod(text, &end);
 	return *text && !*end && *value >= least && *value <= most;
+}
+
+/* Of buffers: a packet at least. */
+static bool parse_bytes(const char *text, uint64_t *bytes)
+{
+	double number = 0;
+	bool good = parse_number(text, 2000, 1e12, &number);
+
+	*bytes = (uint64_t)number;
+	return good;
 }
 
 static bool parse_option(struct options *options, int option)
@@ -110,8 +134,16 @@ static bool parse_option(struct options *options, int option)
 		options->seed = (uint64_t)number;
 		break;
 	case BUFFER:
-		good = parse_number(optarg, 2000, 1e12, &number);
-		options->buffer_bytes = (uint64_t)number;
+		good = parse_bytes(optarg, &options->buffer_bytes);
+		break;
+	case SHARED:
+		good = parse_bytes(optarg, &options->shared_bytes);
+		break;
+	case ECN:
+		good = parse_bytes(optarg, &options->ecn_bytes);
+		break;
+	case TRAFFIC:
+		good = sim_traffic_find(optarg, &options->traffic);
 		break;
 	case BY_FLOW:
 		options->by_flow = true;
@@ -142,6 +174,9 @@ static bool parse(int argc, char **argv, struct options *options)
 		{ "oracle-ms", required_argument, NULL, ORACLE },
 		{ "seed", required_argument, NULL, 's' },
 		{ "buffer", required_argument, NULL, BUFFER },
+		{ "shared-buffer", required_argument, NULL, SHARED },
+		{ "ecn", required_argument, NULL, ECN },
+		{ "traffic", required_argument, NULL, TRAFFIC },
 		{ "spray-by-flow", no_argument, NULL, BY_FLOW },
 		{ "set", required_argument, NULL, SET },
 		{ "transport", required_argument, NULL, 'p' },
@@ -155,7 +190,7 @@ static bool parse(int argc, char **argv, struct options *options)
 			return false;
 	if ((options->workload || options->row) && optind == argc)
 		return true;
-	sim_load_usage();
+	sim_load_usage(stderr);
 	return false;
 }
 
@@ -204,6 +239,8 @@ static void print_head(const struct sim_load *load, const struct sim_load_result
 	       (unsigned long long)r->unfinished, (unsigned long long)r->failed,
 	       (unsigned long long)r->dropped, (unsigned long long)r->resends,
 	       (unsigned long long)r->retransmitted, (unsigned long long)r->max_port_bytes);
+	if (load->topology.ecn_bytes)
+		printf("%llu packets marked\n", (unsigned long long)r->marked);
 }
 
 static void print_deciles(const struct sim_load *load, const struct sim_slowdown *ours,
@@ -228,8 +265,8 @@ static void run_oracle(const struct sim_load *load, double duration_ms, struct s
 	uint64_t duration_ns = (uint64_t)(duration_ms * 1e6);
 
 	memset(slowdown, 0, sizeof(*slowdown));
-	sim_arrivals_init(arrivals, load->workload, load->seed, &load->topology, load->params.unsched_bytes,
-			  load->load);
+	sim_arrivals_init(arrivals, load->workload, load->traffic, load->seed, &load->topology,
+			  load->params.unsched_bytes, load->load);
 	sim_oracle_run(&load->topology, arrivals, load->params.unsched_bytes, duration_ns / 10, duration_ns,
 		       slowdown);
 	free(arrivals);
@@ -263,12 +300,15 @@ int sim_load_main(int argc, char **argv)
 	}
 	if (options.buffer_bytes)
 		load.topology.buffer_bytes = options.buffer_bytes;
+	load.topology.shared_buffer_bytes = options.shared_bytes;
+	load.topology.ecn_bytes = options.ecn_bytes;
 	load.topology.spray_by_flow = options.by_flow;
 	sim_load_params(&load.params, &load.topology);
 	if (!options.own_cutoffs)
 		sim_workload_priorities(&workload, &load.params);
 	if (!set_parameters(&options, &load.params))
 		return 2;
+	load.traffic = options.traffic;
 	load.load = options.load;
 	load.seed = options.seed;
 	load.duration_ns = (uint64_t)(options.duration_ms * 1e6);
@@ -280,7 +320,8 @@ int sim_load_main(int argc, char **argv)
 		run_oracle(&load, options.oracle_ms, oracle);
 	print_head(&load, result);
 	print_deciles(&load, &result->slowdown, options.oracle_ms > 0 ? oracle : NULL);
-	printf("%llu packets, %llu events, %.1f s: %.2f million simulated packets a second\n",
+	printf("%llu packets, each counted once, where a host sends it; %llu events; %.1f s of processor time: "
+	       "%.2f million simulated packets a second\n",
 	       (unsigned long long)result->packets, (unsigned long long)result->events, result->seconds,
 	       (double)result->packets / result->seconds / 1e6);
 	good = !result->unfinished && !result->failed;

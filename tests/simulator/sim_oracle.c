@@ -169,8 +169,8 @@ void sim_oracle_run(const struct sim_topology *topology, struct sim_arrivals *ar
 			progress(oracle, done_ns);
 		} else {
 			progress(oracle, next_ns);
-			sim_events_take(&oracle->events, UINT64_MAX, &event);
-			event.action(event.object, event.argument);
+			if (sim_events_take(&oracle->events, UINT64_MAX, &event))
+				event.action(event.object, event.argument);
 		}
 		sort(oracle);
 	}

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+static const uint32_t rates_mbps[] = { 10000, 25000, 40000, 100000 };
+
 static const struct sim_profile profiles[] = {
 	{
 		.name = "clean",
@@ -29,11 +31,12 @@ static const struct sim_profile profiles[] = {
 	},
 	{
 		.name = "crash",
-		.what = "1 to 10 crashes and restarts of hosts, with moderate loss, duplication and clogs",
+		.what = "1 to 10 crashes and restarts of hosts, with loss, duplication, clogs and late "
+			"packets",
 		.rpcs = 200,
 		.max_hosts = 5,
-		.faults = { .loss = 50000, .duplicate = 200000, .reorder = 200000 },
-		.reorder_packets = 20000, /* so late that they meet the next incarnation */
+		.faults = { .loss = 50000, .duplicate = 500000, .reorder = 500000 },
+		.reorder_packets = 60000, /* so late that they meet the next incarnation */
 		.outages = { .clogs = 2, .pauses = 2, .crashes = 10, .longest_us = 40000 },
 		.max_drift_ppm = 200,
 		.max_service_ns = 12000000,
@@ -93,10 +96,25 @@ static uint32_t draw_fault(struct sim_random *random, uint32_t limit)
 	return limit ? sim_random_below(random, sim_random_below(random, 2) ? limit + 1 : limit / 50 + 1) : 0;
 }
 
+/* Switches with one buffer for all ports, marks, and racks, where packets overtake each other on the way. */
+static void draw_switches(struct sim_random *random, struct sim_topology *topology)
+{
+	if (!sim_random_below(random, 4))
+		topology->shared_buffer_bytes = sim_random_between(random, 60000, 1000000);
+	if (!sim_random_below(random, 4))
+		topology->ecn_bytes = sim_random_between(random, 10000, 100000);
+	if (topology->hosts < 4 || topology->hosts % 2 || !sim_random_below(random, 2))
+		return;
+	topology->racks = 2;
+	topology->spines = sim_random_between(random, 1, 3);
+	topology->core_mbps = rates_mbps[sim_random_below(random, 4)];
+	topology->switch_ns = sim_random_between(random, 0, 1000);
+	topology->spray_by_flow = sim_random_below(random, 2);
+}
+
 void sim_profile_topology(const struct sim_profile *profile, struct sim_random *random,
 			  struct sim_topology *topology)
 {
-	static const uint32_t rates_mbps[] = { 10000, 25000, 40000, 100000 };
 	uint32_t packet_ns;
 
 	*topology = (struct sim_topology){
@@ -109,6 +127,7 @@ void sim_profile_topology(const struct sim_profile *profile, struct sim_random *
 		return;
 	packet_ns = (SIM_MTU + SIM_FRAME_OVERHEAD) * 8000 / topology->rate_mbps;
 	topology->buffer_bytes = sim_random_between(random, 60000, 1000000);
+	draw_switches(random, topology);
 	topology->faults = (struct sim_faults){
 		.loss = draw_fault(random, profile->faults.loss),
 		.duplicate = draw_fault(random, profile->faults.duplicate),

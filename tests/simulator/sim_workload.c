@@ -154,38 +154,85 @@ static double uniform(struct sim_random *random)
 	return (double)(sim_random_next(random) >> 11) * 0x1p-53;
 }
 
+bool sim_traffic_find(const char *name, enum sim_traffic *traffic)
+{
+	static const char *const names[] = { "poisson", "incast", "all-to-all" };
+
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(name, names[i]))
+			continue;
+		*traffic = (enum sim_traffic)i;
+		return true;
+	}
+	return false;
+}
+
 static double gap(struct sim_arrivals *arrivals, uint32_t host)
 {
 	return -log(1 - uniform(&arrivals->hosts[host].random)) * arrivals->mean_gap_ns;
 }
 
-void sim_arrivals_init(struct sim_arrivals *arrivals, const struct sim_workload *workload, uint64_t seed,
-		       const struct sim_topology *topology, uint32_t unscheduled, double load)
+/* As many messages as there are other hosts come to a link in a round. */
+static double round_ns(const struct sim_arrivals *arrivals)
+{
+	return arrivals->mean_gap_ns * (arrivals->host_count - 1);
+}
+
+void sim_arrivals_init(struct sim_arrivals *arrivals, const struct sim_workload *workload,
+		       enum sim_traffic traffic, uint64_t seed, const struct sim_topology *topology,
+		       uint32_t unscheduled, double load)
 {
 	double bytes = sim_workload_wire_bytes(workload, unscheduled) +
 		       (double)sim_message_wire_bytes(SIM_REPLY_BYTES, unscheduled);
 
 	arrivals->workload = workload;
+	arrivals->traffic = traffic;
 	arrivals->host_count = topology->hosts;
 	arrivals->mean_gap_ns = bytes * 8000 / topology->rate_mbps / load;
 	for (uint32_t i = 0; i < topology->hosts; i++) {
 		sim_random_seed(&arrivals->hosts[i].random, sim_mix(seed) + i);
-		arrivals->hosts[i].next_ns = gap(arrivals, i);
+		arrivals->hosts[i].next_ns =
+			traffic == SIM_POISSON ? gap(arrivals, i) : round_ns(arrivals) / 2;
+		arrivals->hosts[i].turn = 0;
 	}
+}
+
+/* Whom a host's next message is for; moves on to the one after it. */
+static uint32_t next_receiver(struct sim_arrivals *arrivals, uint32_t host)
+{
+	uint32_t others = arrivals->host_count - 1, to;
+
+	switch (arrivals->traffic) {
+	case SIM_INCAST:
+		arrivals->hosts[host].next_ns += round_ns(arrivals);
+		return 0;
+	case SIM_ALL_TO_ALL:
+		/* Each begins with its neighbour, so that they do not all send to one host first. */
+		to = (host + 1 + arrivals->hosts[host].turn) % arrivals->host_count;
+		if (++arrivals->hosts[host].turn == others) {
+			arrivals->hosts[host].turn = 0;
+			arrivals->hosts[host].next_ns += round_ns(arrivals);
+		}
+		return to;
+	case SIM_POISSON:
+		break;
+	}
+	to = sim_random_below(&arrivals->hosts[host].random, others);
+	arrivals->hosts[host].next_ns += gap(arrivals, host);
+	return to >= host ? to + 1 : to;
 }
 
 void sim_arrivals_next(struct sim_arrivals *arrivals, uint32_t host, struct sim_arrival *arrival)
 {
-	struct sim_random *random = &arrivals->hosts[host].random;
-	double quantile = uniform(random);
-	uint32_t to = sim_random_below(random, arrivals->host_count - 1);
+	double quantile = uniform(&arrivals->hosts[host].random);
 
 	*arrival = (struct sim_arrival){
 		.time_ns = (uint64_t)arrivals->hosts[host].next_ns,
 		.from = host,
-		.to = to >= host ? to + 1 : to,
 		.length = sim_workload_length(arrivals->workload, quantile),
 		.decile = (uint8_t)(quantile * SIM_DECILES),
 	};
-	arrivals->hosts[host].next_ns += gap(arrivals, host);
+	if (arrivals->traffic == SIM_INCAST && !host)
+		arrival->time_ns = UINT64_MAX;
+	arrival->to = next_receiver(arrivals, host);
 }

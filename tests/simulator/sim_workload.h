@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Message sizes and when they are sent: a distribution given by quantiles, and Poisson
- * arrivals at every host, each to any other host. The same seed gives the same messages,
- * whoever asks: the network of real cores, or the ideal that it is compared with.
+ * Message sizes, when they are sent, and to whom: a distribution given by quantiles, and
+ * a pattern of traffic. The same seed gives the same messages, whoever asks: the network
+ * of real cores, or the ideal that it is compared with.
  */
 #ifndef TERN_SIM_WORKLOAD_H
 #define TERN_SIM_WORKLOAD_H
@@ -47,23 +47,35 @@ struct sim_arrival {
 	uint8_t decile; /* of all messages by length, 0 = the shortest */
 };
 
+enum sim_traffic {
+	SIM_POISSON,    /* every host begins messages at random, to any other */
+	SIM_INCAST,     /* rounds: all hosts but host 0 begin a message to it at once */
+	SIM_ALL_TO_ALL, /* rounds: every host begins a message to every other at once */
+};
+
 struct sim_arrivals {
 	const struct sim_workload *workload;
+	enum sim_traffic traffic;
 	uint32_t host_count;
-	double mean_gap_ns; /* of one host */
+	double mean_gap_ns; /* of messages on one link */
 	struct {
 		struct sim_random random;
 		double next_ns;
+		uint32_t turn; /* of a round: how many it has begun */
 	} hosts[SIM_MAX_HOSTS];
 };
 
+/* "poisson", "incast", "all-to-all". False: there is none of that name. */
+bool sim_traffic_find(const char *name, enum sim_traffic *traffic);
 /*
  * `load`: the part of each host's link, both ways, that the messages and their answers
- * take, with all headers; grants, acknowledgements and cutoffs come on top.
+ * take, with all headers; grants, acknowledgements and cutoffs come on top. Of the link to
+ * host 0 in an incast. Rounds are as far apart as that needs; the first begins after half of it.
  */
-void sim_arrivals_init(struct sim_arrivals *arrivals, const struct sim_workload *workload, uint64_t seed,
-		       const struct sim_topology *topology, uint32_t unscheduled, double load);
-/* The next of one host. */
+void sim_arrivals_init(struct sim_arrivals *arrivals, const struct sim_workload *workload,
+		       enum sim_traffic traffic, uint64_t seed, const struct sim_topology *topology,
+		       uint32_t unscheduled, double load);
+/* The next of one host; at UINT64_MAX there is none. */
 void sim_arrivals_next(struct sim_arrivals *arrivals, uint32_t host, struct sim_arrival *arrival);
 
 #endif

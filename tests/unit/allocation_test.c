@@ -159,12 +159,24 @@ static uint64_t bits(void *ctx)
 	return sim_random_next(&dice);
 }
 
-static const struct homa_ops ops = { transmit, path_open, path_close, buffer_get, buffer_put, NULL, bits };
+static const struct homa_ops ops = {
+	.transmit = transmit,
+	.path_open = path_open,
+	.path_close = path_close,
+	.buffer_get = buffer_get,
+	.buffer_put = buffer_put,
+	.random = bits,
+};
 
 static void deliver(void)
 {
 	struct packet p = queue[queue_first];
-	struct homa_packet_in in = { nodes[1 - p.to].ip, nodes[p.to].ip, p.data, p.length, false };
+	struct homa_packet_in in = {
+		.source = nodes[1 - p.to].ip,
+		.destination = nodes[p.to].ip,
+		.data = p.data,
+		.length = p.length,
+	};
 
 	queue_first = (queue_first + 1) % QUEUE;
 	queue_count--;

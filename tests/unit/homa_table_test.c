@@ -89,8 +89,15 @@ static uint64_t random_bits(void *ctx)
 	return state += 0x9e3779b97f4a7c15;
 }
 
-static const struct homa_ops ops = { transmit, path_open, path_close, buffer_get, buffer_put, port_unreachable,
-				     random_bits };
+static const struct homa_ops ops = {
+	.transmit = transmit,
+	.path_open = path_open,
+	.path_close = path_close,
+	.buffer_get = buffer_get,
+	.buffer_put = buffer_put,
+	.port_unreachable = port_unreachable,
+	.random = random_bits,
+};
 
 /* ---- packets from the peer ---- */
 

@@ -7,6 +7,7 @@
 
 #include "sim_ledger.h"
 #include "sim_run.h"
+#include "sim_workload.h"
 #include "test.h"
 
 #define HOSTS 2
@@ -146,6 +147,109 @@ static void test_link_loses_its_share(void)
 	sim_free(&sim);
 }
 
+static void test_link_marks_above_its_threshold(void)
+{
+	struct sim sim;
+	struct sim_link *link;
+
+	sim_init(&sim, 1, &wire, NULL, &application);
+	link = &sim.hosts[0].uplink;
+	link->ecn_bytes = 2000;
+	for (int i = 0; i < 5; i++) {
+		struct sim_packet *sent = packet(&sim, 0, 1480);
+
+		sent->ecn_capable = i < 4;
+		sim_link_send(link, sent);
+	}
+	/* One is on the wire, one below the threshold, and the last one cannot be marked. */
+	CHECK_EQ(link->marked, 2);
+	sim_run(&sim, UINT64_MAX);
+	sim_free(&sim);
+}
+
+static void test_ports_share_their_switchs_buffer(void)
+{
+	struct sim_topology star = wire;
+	struct sim sim;
+
+	star.hosts = 3;
+	star.shared_buffer_bytes = 4000;
+	sim_init(&sim, 1, &star, NULL, &application);
+	for (uint32_t i = 0; i < 6; i++) {
+		struct sim_packet *sent = packet(&sim, 0, 1480);
+
+		sent->destination = &sim.hosts[1 + i / 3];
+		sim_switch_forward(&sim.leaves[0], sent);
+	}
+	/* Each port sends one; two wait for the first, and then there is no room for the second. */
+	CHECK_EQ(sim.hosts[1].downlink.dropped_full, 0);
+	CHECK_EQ(sim.hosts[2].downlink.dropped_full, 2);
+	sim_run(&sim, UINT64_MAX);
+	sim_free(&sim);
+}
+
+/* ---- traffic ---- */
+
+#define MESSAGE 10000
+
+static void begin_traffic(struct sim_arrivals *arrivals, struct sim_workload *workload, const char *name)
+{
+	struct sim_topology star = wire;
+	enum sim_traffic traffic;
+	const char *why;
+	char bytes[16];
+
+	star.hosts = 4;
+	snprintf(bytes, sizeof(bytes), "%d", MESSAGE);
+	CHECK(!sim_workload_load(workload, bytes, "", &why));
+	CHECK(sim_traffic_find(name, &traffic));
+	sim_arrivals_init(arrivals, workload, traffic, 1, &star, MESSAGE, 0.5);
+}
+
+/* What a round of 3 messages and as many answers takes on a link that is half used. */
+static uint64_t round_ns(void)
+{
+	uint64_t bytes = sim_message_wire_bytes(MESSAGE, MESSAGE) +
+			 sim_message_wire_bytes(SIM_REPLY_BYTES, MESSAGE);
+
+	return 3 * bytes * 8000 / wire.rate_mbps * 2;
+}
+
+static void test_an_incast_is_everybodys_at_once(void)
+{
+	struct sim_workload workload;
+	struct sim_arrivals arrivals;
+	struct sim_arrival first, arrival;
+
+	begin_traffic(&arrivals, &workload, "incast");
+	sim_arrivals_next(&arrivals, 0, &arrival);
+	CHECK(arrival.time_ns == UINT64_MAX);
+	sim_arrivals_next(&arrivals, 1, &first);
+	CHECK(first.to == 0 && first.length == MESSAGE && first.time_ns == round_ns() / 2);
+	for (uint32_t host = 2; host < 4; host++) {
+		sim_arrivals_next(&arrivals, host, &arrival);
+		CHECK(arrival.to == 0 && arrival.time_ns == first.time_ns);
+	}
+	sim_arrivals_next(&arrivals, 1, &arrival);
+	CHECK(arrival.to == 0 && arrival.time_ns == first.time_ns + round_ns());
+}
+
+static void test_all_to_all_is_a_message_to_every_other(void)
+{
+	struct sim_workload workload;
+	struct sim_arrivals arrivals;
+	struct sim_arrival arrival;
+	enum sim_traffic traffic;
+
+	CHECK(!sim_traffic_find("some-to-many", &traffic));
+	begin_traffic(&arrivals, &workload, "all-to-all");
+	for (uint32_t i = 0; i < 8; i++) {
+		sim_arrivals_next(&arrivals, 2, &arrival);
+		CHECK_EQ(arrival.to, ((const uint32_t[]){ 3, 0, 1 })[i % 3]);
+		CHECK_EQ(arrival.time_ns, round_ns() / 2 + i / 3 * round_ns());
+	}
+}
+
 /* ---- the ledger ---- */
 
 struct ledger_case {
@@ -281,6 +385,10 @@ int main(void)
 	test_link_sends_high_priorities_first();
 	test_link_drops_what_does_not_fit();
 	test_link_loses_its_share();
+	test_link_marks_above_its_threshold();
+	test_ports_share_their_switchs_buffer();
+	test_an_incast_is_everybodys_at_once();
+	test_all_to_all_is_a_message_to_every_other();
 	test_ledger_accepts_a_right_answer();
 	test_ledger_finds_a_wrong_answer();
 	test_ledger_finds_a_corrupt_request();
@@ -288,6 +396,6 @@ int main(void)
 	test_ledger_finds_an_answer_without_execution();
 	test_ledger_finds_what_never_ends();
 	test_the_seed_decides_everything();
-	printf("events, links, ledger and runs behave\n");
+	printf("events, links, traffic, ledger and runs behave\n");
 	return 0;
 }

@@ -32,11 +32,11 @@ local f = {
 	sport = ProtoField.uint16("homa.sport", "Source port"),
 	dport = ProtoField.uint16("homa.dport", "Destination port"),
 	sequence = ProtoField.uint32("homa.sequence", "Sequence"),
-	unused = ProtoField.bytes("homa.unused", "Unused"),
+	incarnation = ProtoField.uint24("homa.incarnation", "Sender's incarnation (Tern; 0: not said)", base.HEX),
 	type = ProtoField.uint8("homa.type", "Type", base.HEX, type_names),
 	doff = ProtoField.uint8("homa.doff", "Data offset (ignored)", base.DEC, nil, 0xf0),
 	flags = ProtoField.uint8("homa.flags", "Flags", base.HEX),
-	window = ProtoField.uint16("homa.window", "Window (unused)"),
+	age = ProtoField.uint16("homa.age", "Age of that incarnation, at most 65535 ms (Tern)"),
 	checksum = ProtoField.uint16("homa.checksum", "Checksum (not verified)", base.HEX),
 	urgent = ProtoField.uint16("homa.urgent", "Urgent", base.HEX),
 	sender_id = ProtoField.uint64("homa.sender_id", "Sender's id"),
@@ -47,7 +47,8 @@ local f = {
 	incoming = ProtoField.uint32("homa.data.incoming", "Incoming without further grants"),
 	cutoff_version = ProtoField.uint16("homa.data.cutoff_version", "Version of cutoffs in use"),
 	retransmit = ProtoField.bool("homa.data.retransmit", "Retransmission"),
-	pad = ProtoField.bytes("homa.data.pad", "Padding"),
+	bound_incarnation = ProtoField.uint24("homa.data.bound_incarnation",
+		"Server's incarnation when the RPC began (Tern; 0: not known)", base.HEX),
 	segment_offset = ProtoField.uint32("homa.data.segment_offset", "Segment offset"),
 	offset = ProtoField.uint32("homa.data.offset", "Offset in the message"),
 	length = ProtoField.uint32("homa.data.length", "Bytes of the message"),
@@ -89,12 +90,12 @@ homa.prefs.hijacked = Pref.bool("Recognize Homa in TCP segments", true,
 -- ---- headers: {field, bytes} in the order of the wire; values are kept under the field's name ----
 
 local common_layout = {
-	{"sport", 2}, {"dport", 2}, {"sequence", 4}, {"unused", 3}, {"type", 1}, {"doff", 1}, {"flags", 1},
-	{"window", 2}, {"checksum", 2}, {"urgent", 2}, {"sender_id", 8},
+	{"sport", 2}, {"dport", 2}, {"sequence", 4}, {"incarnation", 3}, {"type", 1}, {"doff", 1}, {"flags", 1},
+	{"age", 2}, {"checksum", 2}, {"urgent", 2}, {"sender_id", 8},
 }
 local data_layout = {
 	{"message_length", 4}, {"incoming", 4}, {"ack_id", 8}, {"ack_port", 2}, {"cutoff_version", 2},
-	{"retransmit", 1}, {"pad", 3}, {"segment_offset", 4},
+	{"retransmit", 1}, {"bound_incarnation", 3}, {"segment_offset", 4},
 }
 local grant_layout = {{"grant_offset", 4}, {"grant_priority", 1}}
 local resend_layout = {{"resend_offset", 4}, {"resend_length", 4}, {"resend_priority", 1}}
