@@ -40,7 +40,11 @@ int load_endpoint_create(const struct load_options *options, struct tern_endpoin
 {
 	struct tern_endpoint_options endpoint_options =
 		TERN_OPTIONS(struct tern_endpoint_options, .wait = options->wait,
-			     .datapath = options->datapath, .xdp_mode = options->xdp_mode,
+			     .max_calls = options->concurrency > LOAD_OUTSTANDING_DEFAULT
+						  ? options->concurrency
+						  : 0,
+			     .datapath = options->datapath,
+			     .datapath_parts = options->datapath_parts, .xdp_mode = options->xdp_mode,
 			     .parameters = options->parameters, .log = log_line, .log_ctx = (void *)options);
 	int err = tern_endpoint_create(&endpoint_options, endpoint);
 

@@ -14,7 +14,9 @@
 
 #define LOAD_MESSAGE_MAX 1000000u /* bytes that a transport carries as one message */
 #define LOAD_HEADERS_MAX 72u      /* bytes at most of RPC header and protobuf around the payload */
-#define LOAD_OUTSTANDING_MAX 65536u
+#define LOAD_OUTSTANDING_MAX 131072u
+#define LOAD_OUTSTANDING_DEFAULT 65536u /* of an open loop, and of an endpoint that is told nothing */
+#define LOAD_PEERS_MAX 65536u
 #define LOAD_PARAMETERS_MAX 32
 #define LOAD_STATUSES 17
 
@@ -31,6 +33,7 @@ struct load_options {
 	uint32_t size_min;     /* bytes of payload */
 	uint32_t size_max;
 	uint32_t reply_size;
+	uint32_t peers;        /* addresses, from `address` on */
 	uint32_t concurrency;  /* closed loop: outstanding; open loop: at most so many */
 	double rate;           /* a second; 0: closed loop */
 	double duration_s;
@@ -40,6 +43,7 @@ struct load_options {
 	int cpu;               /* -1: wherever */
 	enum tern_wait wait;
 	enum tern_datapath datapath;
+	uint32_t datapath_parts; /* enum tern_datapath_part; 0: all */
 	enum tern_xdp_mode xdp_mode;
 	struct tern_parameter parameters[LOAD_PARAMETERS_MAX + 1];
 };

@@ -16,6 +16,7 @@
 
 #include "bench.tern.h"
 #include "load.h"
+#include "load_channels.h"
 #include "load_pattern.h"
 
 #define NS_PER_S         1000000000ull
@@ -42,7 +43,7 @@ struct client {
 	const struct load_options *options;
 	struct load_result *result;
 	struct tern_endpoint *endpoint;
-	struct tern_channel *channel;
+	struct load_channels channels;
 	struct tern_call_options call_options;
 	uint64_t id; /* in the ledger; 0: not checked */
 	uint64_t sequence;
@@ -161,24 +162,25 @@ static void raw_done(const struct tern_result *result, const void *data, size_t 
 static int start(struct client *client, struct slot *slot, uint64_t id, uint64_t sequence)
 {
 	const struct load_options *options = client->options;
+	struct tern_channel *channel = load_channels_next(&client->channels);
 	Tern__Bench__SizedRequest request = TERN__BENCH__SIZED_REQUEST__INIT;
 	Tern__Bench__Payload payload = TERN__BENCH__PAYLOAD__INIT;
 
 	if (options->raw)
-		return tern_channel_send_raw(client->channel, &client->call_options, slot->pattern,
-					     slot->size, raw_done, slot, NULL);
+		return tern_channel_send_raw(channel, &client->call_options, slot->pattern, slot->size,
+					     raw_done, slot, NULL);
 	payload.data.data = (uint8_t *)slot->pattern;
 	payload.data.len = slot->size;
 	payload.client = id;
 	payload.sequence = sequence;
 	if (!options->sized)
-		return tern__bench__echo__echo__start(client->channel, &client->call_options, &payload,
-						      call_done, slot, NULL);
+		return tern__bench__echo__echo__start(channel, &client->call_options, &payload, call_done,
+						      slot, NULL);
 	request.payload = &payload;
 	request.reply_length = options->reply_size;
 	request.check = options->check;
-	return tern__bench__echo__sized__start(client->channel, &client->call_options, &request, call_done,
-					       slot, NULL);
+	return tern__bench__echo__sized__start(channel, &client->call_options, &request, call_done, slot,
+					       NULL);
 }
 
 static enum tern_status status_of(int err)
@@ -359,7 +361,7 @@ static void read_ledger(struct client *client)
 	struct tern_result how;
 
 	request.client = client->id;
-	if (tern__bench__echo__ledger__call(client->channel, NULL, &request, &reply, &how) != TERN_OK) {
+	if (tern__bench__echo__ledger__call(client->channels.all[0], NULL, &request, &reply, &how) != TERN_OK) {
 		fprintf(stderr, "tern-load: the server's ledger cannot be read: %s: %s\n",
 			tern_status_name(how.status), how.message);
 		return;
@@ -396,8 +398,6 @@ static int measure(struct client *client)
 static int open_client(struct client *client)
 {
 	const struct load_options *options = client->options;
-	struct tern_channel_options channel_options =
-		TERN_OPTIONS(struct tern_channel_options, .max_outstanding = LOAD_OUTSTANDING_MAX);
 	int err;
 
 	client->slots = calloc(options->concurrency, sizeof(*client->slots));
@@ -414,12 +414,7 @@ static int open_client(struct client *client)
 	if (options->check)
 		client->id = next_random(client) | 1;
 	err = load_endpoint_create(options, &client->endpoint);
-	if (err)
-		return err;
-	err = tern_channel_create(client->endpoint, options->address, &channel_options, &client->channel);
-	if (err)
-		fprintf(stderr, "tern-load: cannot reach %s: %s\n", options->address, strerror(-err));
-	return err;
+	return err ? err : load_channels_open(&client->channels, options, client->endpoint);
 }
 
 int load_run(const struct load_options *options, struct load_result *result)
@@ -434,6 +429,7 @@ int load_run(const struct load_options *options, struct load_result *result)
 	/* Calls that are still outstanding end here, as CANCELLED: errors of the result. */
 	if (client.endpoint)
 		tern_endpoint_destroy(client.endpoint);
+	load_channels_free(&client.channels);
 	free(client.slots);
 	return err;
 }

@@ -22,6 +22,7 @@ static const char help[] =
 	"                      headers are taken off the payload, so that the message has 1000000\n"
 	"  --reply-size N      the answer has N bytes (default: it is the request's payload)\n"
 	"  --concurrency N     closed loop: N calls outstanding at any time (default 1)\n"
+	"  --peers N           calls N addresses in turn, counted up from ADDR (IPv4; default 1)\n"
 	"  --rate R            open loop: R calls a second; latency counts from the time a call was due.\n"
 	"                      With --concurrency N at most N outstanding (default 65536)\n"
 	"  --constant          open loop: evenly spaced calls (default: Poisson arrivals)\n"
@@ -35,7 +36,9 @@ static const char help[] =
 	"endpoint\n"
 	"  --wait HOW          adaptive (default), spin, block;  --spin is --wait spin\n"
 	"  --cpu N             runs on that CPU\n"
-	"  --datapath NAME     auto (default), xsk\n"
+	"  --datapath NAME     auto (default), inplace, xsk\n"
+	"  --parts LIST        of the datapath inplace only these, to measure what each is worth:\n"
+	"                      receive,place,tap,pump\n"
 	"  --xdp MODE          auto (default), native, generic\n"
 	"  --set NAME=VALUE    a parameter of Homa, for instance unsched_bytes=20000\n"
 	"\n"
@@ -118,6 +121,19 @@ static bool read_size(const char *value, struct load_options *options)
 	return true;
 }
 
+/* `value`, names between commas, is cut at them. */
+static bool read_parts(char *value, uint32_t *parts)
+{
+	static const char *const names[] = { "receive", "place", "tap", "pump", NULL };
+	char *name;
+	int bit = 0;
+
+	for (*parts = 0; (name = strsep(&value, ",")); *parts |= 1u << bit)
+		if (!choice("--parts", name, names, &bit))
+			return false;
+	return true;
+}
+
 /* `value` is cut at its '=' and kept. */
 static bool read_parameter(char *value, struct load_options *options)
 {
@@ -141,6 +157,7 @@ enum {
 	OPT_SIZE,
 	OPT_REPLY_SIZE,
 	OPT_CONCURRENCY,
+	OPT_PEERS,
 	OPT_RATE,
 	OPT_CONSTANT,
 	OPT_DURATION,
@@ -153,6 +170,7 @@ enum {
 	OPT_SPIN,
 	OPT_CPU,
 	OPT_DATAPATH,
+	OPT_PARTS,
 	OPT_XDP,
 	OPT_SET,
 	OPT_JSON,
@@ -167,6 +185,7 @@ static const struct option long_options[] = {
 	{ "size", required_argument, NULL, OPT_SIZE },
 	{ "reply-size", required_argument, NULL, OPT_REPLY_SIZE },
 	{ "concurrency", required_argument, NULL, OPT_CONCURRENCY },
+	{ "peers", required_argument, NULL, OPT_PEERS },
 	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "constant", no_argument, NULL, OPT_CONSTANT },
 	{ "duration", required_argument, NULL, OPT_DURATION },
@@ -179,6 +198,7 @@ static const struct option long_options[] = {
 	{ "spin", no_argument, NULL, OPT_SPIN },
 	{ "cpu", required_argument, NULL, OPT_CPU },
 	{ "datapath", required_argument, NULL, OPT_DATAPATH },
+	{ "parts", required_argument, NULL, OPT_PARTS },
 	{ "xdp", required_argument, NULL, OPT_XDP },
 	{ "set", required_argument, NULL, OPT_SET },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -193,7 +213,7 @@ static const struct option long_options[] = {
 static bool valued(int option, char *value, struct load_options *options)
 {
 	static const char *const waits[] = { "adaptive", "spin", "block", NULL };
-	static const char *const datapaths[] = { "auto", "xsk", NULL };
+	static const char *const datapaths[] = { "auto", "inplace", "xsk", NULL };
 	static const char *const modes[] = { "auto", "native", "generic", NULL };
 	uint64_t number = 0;
 	int chosen = 0;
@@ -210,6 +230,10 @@ static bool valued(int option, char *value, struct load_options *options)
 	case OPT_CONCURRENCY:
 		good = whole("--concurrency", value, 1, LOAD_OUTSTANDING_MAX, &number);
 		options->concurrency = (uint32_t)number;
+		return good;
+	case OPT_PEERS:
+		good = whole("--peers", value, 1, LOAD_PEERS_MAX, &number);
+		options->peers = (uint32_t)number;
 		return good;
 	case OPT_RATE:
 		return decimal("--rate", value, 0.001, 1e8, &options->rate);
@@ -233,6 +257,8 @@ static bool valued(int option, char *value, struct load_options *options)
 		good = choice("--datapath", value, datapaths, &chosen);
 		options->datapath = (enum tern_datapath)chosen;
 		return good;
+	case OPT_PARTS:
+		return read_parts(value, &options->datapath_parts);
 	case OPT_XDP:
 		good = choice("--xdp", value, modes, &chosen);
 		options->xdp_mode = (enum tern_xdp_mode)chosen;
@@ -292,7 +318,7 @@ static bool complete(struct load_options *options)
 	if (options->size_min > options->size_max)
 		options->size_min = options->size_max;
 	if (!options->concurrency)
-		options->concurrency = options->rate ? LOAD_OUTSTANDING_MAX : 1;
+		options->concurrency = options->rate ? LOAD_OUTSTANDING_DEFAULT : 1;
 	return true;
 }
 
@@ -302,6 +328,7 @@ enum load_parsed load_options_parse(int argc, char **argv, struct load_options *
 
 	*options = (struct load_options){ .size_min = 64,
 					  .size_max = 64,
+					  .peers = 1,
 					  .duration_s = 5,
 					  .warmup_s = 0.5,
 					  .timeout_us = 10000000,

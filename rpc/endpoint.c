@@ -90,7 +90,9 @@ static int check_options(const struct tern_endpoint *endpoint)
 	else if (options->cpu_plus_1 && !options->thread)
 		wrong = "cpu_plus_1 pins the endpoint's thread, but there is none: set thread";
 	else if (options->datapath > TERN_DATAPATH_XSK)
-		wrong = "datapath is none of TERN_DATAPATH_AUTO, _XSK";
+		wrong = "datapath is none of TERN_DATAPATH_AUTO, _INPLACE, _XSK";
+	else if (options->datapath_parts >= TERN_PART_PUMP << 1)
+		wrong = "datapath_parts has bits that are none of enum tern_datapath_part";
 	else if (options->xdp_mode > TERN_XDP_GENERIC)
 		wrong = "xdp_mode is none of TERN_XDP_AUTO, _NATIVE, _GENERIC";
 	else if (options->max_calls > CALLS_MAX)

@@ -89,8 +89,17 @@ enum tern_wait {
 };
 
 enum tern_datapath {
-	TERN_DATAPATH_AUTO = 0,
-	TERN_DATAPATH_XSK, /* XDP steers, AF_XDP carries every packet */
+	TERN_DATAPATH_AUTO = 0, /* in place where the device can, else xsk */
+	TERN_DATAPATH_INPLACE,  /* XDP puts messages together, packets leave by a tap; takes native XDP */
+	TERN_DATAPATH_XSK,      /* XDP steers, AF_XDP carries every packet */
+};
+
+/* The parts of the in-place datapath, a bit each. */
+enum tern_datapath_part {
+	TERN_PART_RECEIVE = 1 << 0, /* packets come by a ring in shared memory; else by AF_XDP */
+	TERN_PART_PLACE = 1 << 1,   /* messages are put together by XDP; else by the engine. Takes RECEIVE */
+	TERN_PART_TAP = 1 << 2,     /* packets leave by a tap; else by AF_XDP */
+	TERN_PART_PUMP = 1 << 3,    /* several at a time. Takes TAP */
 };
 
 enum tern_xdp_mode {
@@ -123,6 +132,7 @@ struct tern_endpoint_options {
 	const struct tern_parameter *parameters; /* Homa's, ended by a NULL name */
 	tern_log_fn *log;   /* NULL: nothing is logged */
 	void *log_ctx;
+	uint32_t datapath_parts; /* enum tern_datapath_part; 0: all. For measuring what each is worth */
 };
 
 /* -EINVAL (an option, see the log), -ENOMEM, -EMFILE ... */

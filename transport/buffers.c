@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "message_arena.h"
 #include "buffers.h"
 
 #define PAGE       4096u
@@ -35,6 +36,8 @@ struct class {
 };
 
 struct buffers {
+	struct arena *arena; /* or NULL */
+	uint64_t memory;
 	uint64_t commit_limit;
 	uint64_t receive_limit; /* of committed, for new messages to be received */
 	uint64_t warm_limit;
@@ -48,6 +51,11 @@ struct buffers {
 static uint32_t pages_of(uint32_t bytes)
 {
 	return (bytes + PAGE - 1) / PAGE;
+}
+
+static uint64_t receive_part(uint64_t commit_limit)
+{
+	return commit_limit / 4 * 3;
 }
 
 static int reserve(struct class *class, uint32_t slot_bytes, uint64_t bytes)
@@ -79,9 +87,10 @@ int buffers_create(uint64_t memory, uint64_t incoming, struct buffers **buffers)
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
+	new->memory = memory;
 	new->warm_limit = memory / WARM_PART;
 	new->commit_limit = memory - incoming - new->warm_limit;
-	new->receive_limit = new->commit_limit / 4 * 3;
+	new->receive_limit = receive_part(new->commit_limit);
 	for (i = 0; i < BUFFERS_CLASSES; i++) {
 		error = reserve(&new->classes[i], class_bytes[i],
 				i == SMALL ? memory / SMALL_PART : memory * BUFFERS_RESERVATION);
@@ -109,6 +118,53 @@ void buffers_destroy(struct buffers *buffers)
 		free(class->table);
 	}
 	free(buffers);
+}
+
+uint64_t buffers_arena_limit(const struct buffers *buffers)
+{
+	uint64_t least = buffers->memory / BUFFERS_PRIVATE_PART;
+	uint64_t most = buffers->commit_limit + buffers->warm_limit;
+
+	return most > least ? most - least : 0;
+}
+
+int buffers_set_arena(struct buffers *buffers, struct arena *arena)
+{
+	struct arena_usage usage;
+	uint64_t bytes;
+
+	assert(!buffers->arena);
+	arena_usage_get(arena, &usage);
+	bytes = (uint64_t)usage.chunks * ARENA_STRIDE;
+	if (bytes > buffers_arena_limit(buffers))
+		return -EINVAL;
+	/* Small buffers stay committed for good: above the limit they would stop all receiving. */
+	if (buffers->committed > receive_part(buffers->commit_limit - bytes))
+		return -EBUSY;
+	buffers->arena = arena;
+	buffers->commit_limit -= bytes;
+	buffers->receive_limit = receive_part(buffers->commit_limit);
+	return 0;
+}
+
+void buffers_adopt(struct buffers *buffers, const void *data)
+{
+	assert(arena_holds(buffers->arena, data));
+	buffers->in_use++;
+}
+
+static bool in_arena(const struct buffers *buffers, const void *data)
+{
+	return buffers->arena && arena_holds(buffers->arena, data);
+}
+
+static void *take_from_arena(struct buffers *buffers, uint32_t length, enum arena_use use)
+{
+	void *data = buffers->arena ? arena_get(buffers->arena, length, use) : NULL;
+
+	if (data)
+		buffers->in_use++;
+	return data;
 }
 
 /* Finds a slot for `length` bytes in the smallest size that has one: its class and *index, or NULL. */
@@ -176,6 +232,10 @@ static void *take(struct buffers *buffers, uint32_t length, enum slot_state stat
 
 void *buffers_get(struct buffers *buffers, uint32_t length)
 {
+	void *data = take_from_arena(buffers, length, ARENA_SEND);
+
+	if (data)
+		return data;
 	if (buffers->committed + length > buffers->commit_limit) {
 		buffers->refused++;
 		return NULL;
@@ -185,6 +245,10 @@ void *buffers_get(struct buffers *buffers, uint32_t length)
 
 void *buffers_get_incoming(struct buffers *buffers, uint32_t length)
 {
+	void *data = take_from_arena(buffers, length, ARENA_RECEIVE);
+
+	if (data)
+		return data;
 	if (buffers->committed > buffers->receive_limit) {
 		buffers->refused++;
 		return NULL;
@@ -212,9 +276,12 @@ static struct class *class_of(struct buffers *buffers, const void *data, struct 
 void buffers_commit(struct buffers *buffers, const void *data, uint32_t length)
 {
 	struct slot *slot = NULL;
-	struct class *class = class_of(buffers, data, &slot);
+	struct class *class;
 	uint32_t pages = pages_of(length);
 
+	if (in_arena(buffers, data))
+		return;
+	class = class_of(buffers, data, &slot);
 	assert(class && slot->state == SLOT_INCOMING);
 	slot->state = SLOT_COMMITTED;
 	if (is_small(buffers, class) || slot->pages >= pages)
@@ -232,10 +299,16 @@ static void push(struct class *class, uint32_t *list, struct slot *slot)
 void buffers_put(struct buffers *buffers, void *data)
 {
 	struct slot *slot = NULL;
-	struct class *class = class_of(buffers, data, &slot);
+	struct class *class;
 	uint64_t bytes;
 	bool known; /* how much of it was touched */
 
+	if (in_arena(buffers, data)) {
+		buffers->in_use--;
+		arena_put(buffers->arena, data);
+		return;
+	}
+	class = class_of(buffers, data, &slot);
 	assert(class && slot->state != SLOT_FREE);
 	known = slot->state == SLOT_COMMITTED;
 	slot->state = SLOT_FREE;

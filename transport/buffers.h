@@ -19,8 +19,12 @@
  * The last quarter of what may be committed is for messages to send: received ones that
  * nobody frees must not prevent the answers that would free them.
  *
- * A buffer's size is found from its address alone. Nothing here relies on anonymous
- * memory: the mappings can be those of BPF arrays, in which XDP delivers.
+ * A buffer's size is found from its address alone.
+ *
+ * Where XDP puts messages together, an arena (arena.h) is the first choice and what is
+ * described above the second. It is allocated once and for all, and so in none of the
+ * three sums; a peer that announces a megabyte has one of it, until the arena's part for
+ * receiving is used up.
  */
 #ifndef TERN_BUFFERS_H
 #define TERN_BUFFERS_H
@@ -32,8 +36,10 @@
 #define BUFFERS_MAX_LENGTH  (1u << 20)
 #define BUFFERS_MIN_MEMORY  (8ull << 20)
 #define BUFFERS_MAX_MEMORY  (1ull << 40)
+#define BUFFERS_PRIVATE_PART 4 /* of the memory: a quarter at least is neither incoming nor an arena */
 #define BUFFERS_RESERVATION 4 /* address space for each size, as a multiple of the memory */
 
+struct arena;
 struct buffers;
 
 /*
@@ -42,6 +48,19 @@ struct buffers;
  */
 int buffers_create(uint64_t memory, uint64_t incoming, struct buffers **buffers);
 void buffers_destroy(struct buffers *buffers);
+
+/*
+ * From now on buffers come from the arena while it has any. To be called once; what was got
+ * before stays where it is, and the arena must live until buffers_destroy. Its bytes are
+ * part of `memory`. Nothing changes on -EINVAL, when they are more than
+ * buffers_arena_limit, and on -EBUSY, when they would leave too little for what is
+ * committed now.
+ */
+int buffers_set_arena(struct buffers *buffers, struct arena *arena);
+/* The most that an arena may have, in bytes: BUFFERS_PRIVATE_PART is left beside incoming. */
+uint64_t buffers_arena_limit(const struct buffers *buffers);
+/* A buffer that somebody got from the arena itself is from now on as one got from here. */
+void buffers_adopt(struct buffers *buffers, const void *data);
 
 /* A buffer that will be filled with `length` bytes, 16-byte aligned; NULL when there is no memory. */
 void *buffers_get(struct buffers *buffers, uint32_t length);
@@ -52,13 +71,13 @@ void buffers_commit(struct buffers *buffers, const void *data, uint32_t length);
 /* Takes a buffer of either kind back. */
 void buffers_put(struct buffers *buffers, void *data);
 
-/* True when so much is committed that what arrives should be shed. */
+/* True when so much is committed that what arrives should be shed. What is in the arena does not count. */
 bool buffers_full(const struct buffers *buffers);
 
 struct buffers_usage {
 	uint64_t committed; /* bytes */
 	uint64_t warm;
-	uint64_t in_use;    /* buffers */
+	uint64_t in_use;    /* buffers, of the arena too */
 	uint64_t refused;   /* since the start */
 };
 void buffers_usage_get(const struct buffers *buffers, struct buffers_usage *usage);

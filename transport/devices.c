@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "engine.h"
+#include "inplace.h"
 #include "xsk.h"
 
 struct device *device_find(struct engine *engine, int ifindex)
@@ -25,6 +26,12 @@ static void log_link(void *ctx, int level, const char *line)
 	engine->callbacks.log(engine->ctx, level, line);
 }
 
+/* Of something that need not succeed. */
+static void log_attempt(void *ctx, int level, const char *line)
+{
+	log_link(ctx, level < TERN_LOG_INFO ? TERN_LOG_INFO : level, line);
+}
+
 /* 0, or why the device cannot carry Homa, which is logged. */
 static int check_interface(struct engine *engine, const struct interface *interface, int level)
 {
@@ -41,26 +48,83 @@ static int check_interface(struct engine *engine, const struct interface *interf
 	return 0;
 }
 
-static int open_link(struct engine *engine, struct device *device)
+void devices_own_port(struct engine *engine, uint16_t port, bool own)
 {
+	if (engine->datapath)
+		datapath_own_port(engine->datapath, port, own);
+}
+
+/* With the first device of the in-place tier. */
+static int open_datapath(struct engine *engine)
+{
+	struct link_log log = { .ctx = engine, .device = "homa" };
+	uint64_t memory = engine->datapath_memory, limit = buffers_arena_limit(engine->buffers);
+	struct transport_listener *listener;
+	int error;
+
+	if (engine->datapath)
+		return 0;
+	log.write = engine->datapath_mode == TERN_DATAPATH_AUTO ? log_attempt : log_link;
+	error = datapath_create(memory < limit ? memory : limit, engine_homa_ops.random(engine), &log,
+				&engine->datapath);
+	if (error)
+		return error;
+	error = buffers_set_arena(engine->buffers, engine->datapath->arena);
+	if (error) {
+		datapath_destroy(engine->datapath);
+		engine->datapath = NULL;
+		return error;
+	}
+	devices_own_port(engine, engine->client_port, true);
+	LIST_FOREACH (listener, &engine->listeners, next)
+		devices_own_port(engine, listener->local.port, true);
+	return 0;
+}
+
+/* Generic XDP can do neither what is fast about it, nor was it tested with it. */
+static int open_in_place(struct engine *engine, const struct xsk_link_options *options, struct link **link)
+{
+	int error = options->mode == TERN_XDP_GENERIC ? -EOPNOTSUPP : open_datapath(engine);
+
+	return error ? error : inplace_link_open(options, engine->datapath, engine->datapath_parts, link);
+}
+
+/* By the tier that was asked for; what keeps one from being used that need not be is no error. */
+static int open_tier(struct engine *engine, struct device *device)
+{
+	bool automatic = engine->datapath_mode == TERN_DATAPATH_AUTO;
 	struct xsk_link_options options = {
 		.ifindex = device->interface.ifindex,
 		.mode = engine->xdp_mode,
-		.log = log_link,
+		.log = automatic ? log_attempt : log_link,
 		.log_ctx = engine,
 	};
-	struct epoll_event event = { .events = EPOLLIN };
-	int fd, error = xsk_link_open(&options, &device->link);
+	const char *why;
+	int error;
 
-	if (error)
-		return error;
-	engine->watched = true; /* of this one it is so */
-	fd = device->link->ops->fd(device->link);
-	if (fd >= 0 && epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
-		error = -errno;
-		device->link->ops->close(device->link);
+	if (engine->datapath_mode != TERN_DATAPATH_XSK) {
+		error = open_in_place(engine, &options, &device->link);
+		if (!error)
+			return 0;
+		why = options.mode == TERN_XDP_GENERIC ? "it takes native XDP" : strerror(-error);
+		engine_log(engine, automatic ? TERN_LOG_INFO : TERN_LOG_ERROR,
+			   "%s: no in-place datapath (%s)%s", device->interface.name, why,
+			   automatic ? ": every packet goes by AF_XDP" : "; the datapath xsk may do");
+		if (!automatic)
+			return error;
 	}
-	return error;
+	options.log = log_link;
+	return xsk_link_open(&options, &device->link);
+}
+
+/* With a new one: the others may not be watched now. 0 or a negative errno. */
+static int watch_all(struct engine *engine)
+{
+	int error;
+
+	engine->watched = false;
+	error = devices_watch(engine, true);
+	return error < 0 ? error : 0;
 }
 
 int device_open(struct engine *engine, int ifindex, int level, struct device **device)
@@ -83,12 +147,19 @@ int device_open(struct engine *engine, int ifindex, int level, struct device **d
 	if (!error)
 		error = check_interface(engine, &new->interface, level);
 	if (!error)
-		error = open_link(engine, new);
+		error = open_tier(engine, new);
 	if (error) {
 		free(new);
 		return error;
 	}
 	engine->devices[engine->device_count++] = new;
+	error = watch_all(engine);
+	if (error) {
+		new->link->ops->close(new->link);
+		engine->device_count--;
+		free(new);
+		return error;
+	}
 	engine_icmp_open(engine);
 	*device = new;
 	return 0;
@@ -98,17 +169,24 @@ int devices_watch(struct engine *engine, bool on)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	int fd, error = 0;
+	bool pending = false;
 	unsigned i;
 
 	for (i = 0; i < engine->device_count; i++) {
-		fd = engine->devices[i]->link->ops->fd(engine->devices[i]->link);
-		/* A device that was opened meanwhile is watched already. */
+		struct link *link = engine->devices[i]->link;
+
+		if (link->ops->watch)
+			pending |= link->ops->watch(link, on);
+		if (on == engine->watched)
+			continue;
+		fd = link->ops->fd(link);
+		/* When one is opened others may be watched already. */
 		if (epoll_ctl(engine->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &event) < 0 &&
 		    errno != EEXIST && errno != ENOENT)
 			error = -errno;
 	}
 	engine->watched = on && !error;
-	return error;
+	return error ? error : pending;
 }
 
 /* Adds `ifindex` to the list; false if it is there already, or the list is full. */
@@ -164,17 +242,22 @@ static void forget_device(struct engine *engine, unsigned index)
 	engine->devices[index] = engine->devices[--engine->device_count];
 }
 
-/* The link filters by the MAC address that it was opened with. False when the device is lost over it. */
+/*
+ * The link filters by the MAC address, and has buffers for the MTU, that it was opened with.
+ * False when the device is lost over it.
+ */
 static bool reopen(struct engine *engine, struct device *device)
 {
-	int error;
-
 	close_link(engine, device);
-	error = open_link(engine, device);
-	if (error)
+	if (open_tier(engine, device))
 		return false;
 	device->moved = false;
-	engine_log(engine, TERN_LOG_INFO, "%s: opened anew with its new MAC address", device->interface.name);
+	if (watch_all(engine)) {
+		device->link->ops->close(device->link);
+		return false;
+	}
+	engine_log(engine, TERN_LOG_INFO, "%s: opened anew, as its MAC address or MTU has changed",
+		   device->interface.name);
 	return true;
 }
 
@@ -227,7 +310,9 @@ void devices_event(struct engine *engine, const struct nlmsghdr *message)
 	device->moved |= memcmp(interface.mac, device->interface.mac, 6) != 0;
 	engine->routes_changed |= device->moved || interface.up != device->interface.up;
 	if (interface.mtu != device->interface.mtu) {
-		device->link->mtu = interface.mtu < XSK_MAX_MTU ? interface.mtu : XSK_MAX_MTU;
+		device->moved |= interface.mtu > device->link->max_mtu && interface.mtu <= XSK_MAX_MTU;
+		device->link->mtu =
+			interface.mtu < device->link->max_mtu ? interface.mtu : device->link->max_mtu;
 		paths_resize(engine, device->link);
 	}
 	device->interface = interface;

@@ -91,10 +91,44 @@ static void put_buffer(void *ctx, void *data, uint32_t length)
 static void port_unreachable(void *ctx, const struct homa_packet_in *packet)
 {
 	struct engine *engine = ctx;
+	struct homa_packet_in quoted = *packet;
 
+	/* Only what lies together can be quoted. */
+	if (packet->where != HOMA_PAYLOAD_FOLLOWS)
+		quoted.length = sizeof(struct homa_data_header);
 	/* Locally the missing name says it; ICMP is for packets off the network. */
 	if (engine->arrival_ifindex)
-		icmp_send_port_unreachable(&engine->icmp, engine->now_ns, packet);
+		icmp_send_port_unreachable(&engine->icmp, engine->now_ns, &quoted);
+}
+
+static uint32_t begin_placing(void *ctx, const struct homa_incoming *incoming)
+{
+	struct engine *engine = ctx;
+	const struct homa_common_header *header = &incoming->header->common;
+	struct placement_message message = {
+		.source = net_ip_scoped(&incoming->source, 0),
+		.id = header->sender_id,
+		.sport = header->sport,
+		.dport = header->dport,
+		.length = incoming->length,
+		.segment = incoming->segment,
+		.unscheduled = incoming->unscheduled,
+		.received_end = incoming->received_end,
+		.gaps = incoming->gaps,
+	};
+
+	if (!engine->datapath || !(engine->datapath_parts & TERN_PART_PLACE) ||
+	    !arena_holds(engine->datapath->arena, incoming->data))
+		return HOMA_NO_PLACEMENT;
+	message.place = arena_place(engine->datapath->arena, incoming->data);
+	return placement_begin(&engine->datapath->placements, &message);
+}
+
+static void end_placing(void *ctx, uint32_t placement)
+{
+	struct engine *engine = ctx;
+
+	placement_end(&engine->datapath->placements, placement);
 }
 
 static uint64_t random_word(void *ctx)
@@ -116,6 +150,8 @@ const struct homa_ops engine_homa_ops = {
 	.path_close = close_path,
 	.buffer_get = get_buffer,
 	.buffer_put = put_buffer,
+	.incoming_begin = begin_placing,
+	.incoming_end = end_placing,
 	.port_unreachable = port_unreachable,
 	.random = random_word,
 };
@@ -182,13 +218,30 @@ static bool admit(struct engine *engine, const struct link *link, struct homa_pa
 	return true;
 }
 
-static void take_packet(struct engine *engine, const struct link *link, const struct link_packet *in)
+/* Has the core handle a packet, and makes a buffer that it has kept one of the engine's. */
+static void give_to_core(struct engine *engine, struct homa_packet_in *packet, struct link_packet *in)
 {
+	homa_input(engine->homa, engine->now_ns, packet);
+	if (in->where == LINK_BUFFER && !packet->payload)
+		buffers_adopt(engine->buffers, in->payload);
+	in->payload = packet->payload;
+}
+
+static void take_packet(struct engine *engine, const struct link *link, struct link_packet *in)
+{
+	static const uint8_t where[] = {
+		[LINK_FOLLOWS] = HOMA_PAYLOAD_FOLLOWS,
+		[LINK_BUFFER] = HOMA_PAYLOAD_BUFFER,
+		[LINK_PLACED] = HOMA_PAYLOAD_PLACED,
+	};
 	struct homa_packet_in packet = {
 		.source = in->source,
 		.destination = in->destination,
 		.data = in->data,
 		.length = in->length,
+		.where = where[in->where],
+		.payload = in->payload,
+		.placement = in->placement,
 	};
 	bool hijacked = in->protocol == NET_PROTOCOL_TCP && in->length >= sizeof(struct homa_common_header) &&
 			homa_is_hijacked((const struct homa_common_header *)in->data);
@@ -199,7 +252,7 @@ static void take_packet(struct engine *engine, const struct link *link, const st
 	}
 	/* What is shorter than a header the core counts and drops. */
 	if (in->length < sizeof(struct homa_common_header) || admit(engine, link, &packet))
-		homa_input(engine->homa, engine->now_ns, &packet);
+		give_to_core(engine, &packet, in);
 }
 
 static unsigned receive_from(struct engine *engine, struct link *link)
@@ -209,6 +262,8 @@ static unsigned receive_from(struct engine *engine, struct link *link)
 	engine->arrival_ifindex = link->ifindex;
 	for (i = 0; i < count; i++)
 		take_packet(engine, link, &engine->burst[i]);
+	if (count && link->ops->release)
+		link->ops->release(link, engine->burst, count);
 	engine->arrival_ifindex = 0;
 	return count;
 }
@@ -227,15 +282,25 @@ static unsigned receive_local(struct engine *engine)
 	return count;
 }
 
-static unsigned receive_all(struct engine *engine)
+static unsigned receive_devices(struct engine *engine, bool *unwell)
 {
 	unsigned i, count = 0;
-	bool unwell = false;
 
 	for (i = 0; i < engine->device_count; i++) {
 		count += receive_from(engine, engine->devices[i]->link);
-		unwell |= engine->devices[i]->link->failed || engine->devices[i]->moved;
+		*unwell |= engine->devices[i]->link->failed || engine->devices[i]->moved;
 	}
+	return count;
+}
+
+/* Looks several times, as that is cheaper than what else there is to do in a round. */
+static unsigned receive_all(struct engine *engine)
+{
+	unsigned looks, count = 0;
+	bool unwell = false;
+
+	for (looks = 0; !count && looks < ENGINE_LOOKS; looks++)
+		count = receive_devices(engine, &unwell);
 	count += receive_local(engine);
 	if (count)
 		homa_input_done(engine->homa, engine->now_ns);
@@ -424,7 +489,7 @@ uint64_t engine_timeout(struct engine *engine)
 	uint64_t due_ns = homa_next_timeout(engine->homa, now_ns);
 
 	engine->busy_polls = 0;
-	if (engine->report_count || (!engine->watched && devices_watch(engine, true)))
+	if (engine->report_count || devices_watch(engine, true) != 0)
 		return 0;
 	if (local_link_pending(engine->local))
 		due_ns = sooner(due_ns, now_ns + LOCAL_RETRY_NS);

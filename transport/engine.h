@@ -22,6 +22,7 @@
 #include <sys/queue.h>
 
 #include "buffers.h"
+#include "datapath.h"
 #include "homa.h"
 #include "icmp.h"
 #include "link.h"
@@ -34,6 +35,7 @@
 #define ENGINE_MAX_DEVICES     32
 #define ENGINE_MAX_CANDIDATES  256        /* devices that serving all addresses looks at */
 #define ENGINE_BURST           64         /* packets taken from a link at a time */
+#define ENGINE_LOOKS           4          /* at silent devices in one round: of time the rest of it takes most */
 #define ENGINE_BUSY_POLLS      64         /* polls with packets, and no wait, until the fd is given up */
 #define ENGINE_REPORTS         1024       /* to the core, until it can be told; a power of two */
 #define ENGINE_IDLE_CHECK_NS   20000ull   /* between two looks at the kernel's news, when idle */
@@ -54,7 +56,7 @@
 struct device {
 	struct link *link;
 	struct interface interface;
-	bool moved; /* has another MAC address than the link was opened with */
+	bool moved; /* has another MAC address, or a greater MTU, than the link was opened with */
 };
 
 /* A packet that waits for a MAC address. */
@@ -129,6 +131,9 @@ struct engine {
 	struct transport_callbacks callbacks;
 	void *ctx;
 	enum tern_xdp_mode xdp_mode;
+	enum tern_datapath datapath_mode;
+	unsigned datapath_parts;   /* enum inplace_part */
+	uint64_t datapath_memory;  /* bytes */
 	uint16_t client_port;
 	bool inside;               /* in poll: what is queued is sent at its end */
 	bool in_request;           /* in homa_request: paths opened now are wanted */
@@ -163,6 +168,7 @@ struct engine {
 	struct report reports[ENGINE_REPORTS];
 
 	struct buffers *buffers;
+	struct datapath *datapath; /* of the in-place tier; NULL until a device has it */
 	struct icmp icmp;
 	struct addresses addresses;
 	struct neighbours neighbours;
@@ -233,7 +239,7 @@ void engine_counters(struct engine *engine, void (*each)(void *ctx, const char *
 /*
  * The open device `ifindex`, opened if need be. 0 and *device; -ENODEV, -EOPNOTSUPP (the
  * loopback device, one that is down or not Ethernet), -EMFILE (ENGINE_MAX_DEVICES), or an
- * error of xsk_link_open. Errors are logged with `level`.
+ * error of inplace_link_open or xsk_link_open. Errors are logged with `level`.
  */
 int device_open(struct engine *engine, int ifindex, int level, struct device **device);
 /* The same, for every device that is up and has an address of the family (`ip`: 0.0.0.0, or :: for both). */
@@ -245,11 +251,15 @@ void devices_check(struct engine *engine);
 void devices_close(struct engine *engine);
 /*
  * Whether the engine's fd tells of what arrives. That costs each packet's sender (on
- * veth) or interrupt about a microsecond, in vain if the caller spins. 0 or a negative errno.
+ * veth) or interrupt about a microsecond, in vain if the caller spins. 0, 1 if something
+ * is there already, or a negative errno. To be called anew each time before the fd is waited for.
  */
 int devices_watch(struct engine *engine, bool on);
 /* Takes in an RTM_NEWLINK or RTM_DELLINK. */
 void devices_event(struct engine *engine, const struct nlmsghdr *message);
+
+/* Tells the in-place tier, if there is one, that packets may be sent from `port`, or no longer. */
+void devices_own_port(struct engine *engine, uint16_t port, bool own);
 
 /* ---- paths.c ---- */
 

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "inplace.h"
 #include "local.h"
 
+#define DATAPATH_PART     4   /* of the memory: a quarter is shared with the programs of the in-place tier */
 #define CLIENT_PORT_TRIES 256 /* client ports that other processes of this host may have before we give up */
 
 static void refused(void *ctx, const struct net_ip *remote, const void *header, uint32_t length)
@@ -121,6 +123,9 @@ int engine_create(const struct tern_endpoint_options *options, const struct tran
 		return -ENOMEM;
 	options = options ? options : &defaults;
 	new->xdp_mode = options->xdp_mode;
+	new->datapath_mode = options->datapath;
+	new->datapath_parts = options->datapath_parts ? options->datapath_parts : INPLACE_ALL;
+	new->datapath_memory = parameters_memory(options) / DATAPATH_PART;
 	error = open_core(new, options);
 	if (!error)
 		error = open_epoll(new);
@@ -157,6 +162,8 @@ void engine_destroy(struct engine *engine)
 	addresses_free(&engine->addresses);
 	if (engine->buffers)
 		buffers_destroy(engine->buffers);
+	if (engine->datapath)
+		datapath_destroy(engine->datapath);
 	if (engine->news_fd >= 0)
 		close(engine->news_fd);
 	if (engine->epoll_fd >= 0)

@@ -127,5 +127,7 @@ bool frame_parse(const uint8_t *frame, uint32_t length, const uint8_t mac[6], st
 	packet->protocol = parsed.protocol;
 	packet->data = frame + parsed.offset;
 	packet->length = parsed.length;
+	packet->where = LINK_FOLLOWS;
+	packet->payload = NULL;
 	return true;
 }

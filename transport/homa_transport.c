@@ -117,6 +117,7 @@ static int claim(struct engine *engine, const struct net_endpoint *local)
 			local_link_unbind(engine->local, local);
 			return error;
 		}
+		devices_own_port(engine, local->port, true);
 	}
 	return 0;
 }
@@ -166,8 +167,11 @@ static void unlisten(struct transport *transport, struct transport_listener *lis
 	LIST_REMOVE(listener, next);
 	engine->specific_listeners -= listener->local.ip.q[0] || listener->local.ip.q[1];
 	local_link_unbind(engine->local, &listener->local);
-	if (!port_served(engine, listener->local.port))
+	if (!port_served(engine, listener->local.port)) {
 		homa_port_close(engine->homa, listener->local.port);
+		engine_flush(engine); /* the last packets from there */
+		devices_own_port(engine, listener->local.port, false);
+	}
 	free(listener);
 }
 

@@ -34,6 +34,20 @@ struct link_packet {
 	uint8_t traffic_class; /* TOS or traffic class, ECN in the low two bits */
 	const uint8_t *data;
 	uint32_t length;      /* bytes */
+	uint8_t where;        /* enum link_payload */
+	/*
+	 * Where the bytes after the header are, unless they follow it. Of LINK_BUFFER the
+	 * receiver keeps the memory by setting this to NULL; of LINK_PLACED it says so
+	 * that it has counted the bytes as received. What it leaves is the link's again.
+	 */
+	uint8_t *payload;
+	uint32_t placement;   /* LINK_PLACED: the record's handle (placements.h) */
+};
+
+enum link_payload {
+	LINK_FOLLOWS, /* the header */
+	LINK_BUFFER,  /* at the start of a buffer of their own, out of the arena */
+	LINK_PLACED,  /* in their place in the message, where XDP has put them */
 };
 
 struct link_ops {
@@ -50,8 +64,19 @@ struct link_ops {
 	void (*flush)(struct link *link);
 	/* Receives up to `max` packets. Their memory is recycled by the next call. */
 	unsigned (*receive)(struct link *link, struct link_packet *packets, unsigned max);
-	/* Readable (POLLIN) when receive has something; -1 never. */
+	/*
+	 * Takes back what the receiver left (link_packet.payload) of the last receive's packets,
+	 * all `count` of them: to be called when they have been dealt with, before the next
+	 * receive. NULL: there is nothing to take back.
+	 */
+	void (*release)(struct link *link, const struct link_packet *packets, unsigned count);
+	/* Readable (POLLIN) when receive has something and the link is watched; -1 never. */
 	int (*fd)(const struct link *link);
+	/*
+	 * Whether fd is to become readable: that may cost each packet's sender something. True
+	 * if there is something to receive already. NULL: it always does.
+	 */
+	bool (*watch)(struct link *link, bool on);
 	/* "native xdp, copy mode, queue 0 of 1, kernel 6.18" */
 	void (*describe)(const struct link *link, char *buffer, size_t size);
 	void (*counters)(struct link *link, void (*each)(void *ctx, const char *name, uint64_t value),
@@ -63,6 +88,7 @@ struct link_ops {
 struct link {
 	const struct link_ops *ops;
 	uint32_t mtu;     /* bytes of IP packet */
+	uint32_t max_mtu; /* what it can become: beyond, the link has to be opened anew. 0 for the local link */
 	int ifindex;      /* 0 for the local link */
 	int failed;       /* 0, or -ENODEV once the device is gone: the link is then only good for close */
 };

@@ -7,7 +7,6 @@
 #include "xdp_program.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,67 +15,73 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 
+#include "bpf_log.h"
 #include "receive.skel.h"
 #include "xsk.h"
 
 #define RETRY_INTERVAL_US 2000
-#define PROGRAM_NAME      "tern_receive"
 
-/*
- * libbpf's print hook is global and has no context of its own: it is ours while we are in
- * libbpf, one thread of us at a time, and what other threads print goes where it would have.
- */
-static pthread_mutex_t capture_lock = PTHREAD_MUTEX_INITIALIZER;
-static libbpf_print_fn_t captured_from;
-static __thread const struct link_log *capture_log;
+/* As the kernel knows them. */
+static const char *const program_names[] = { "tern_receive", "tern_deliver" };
 
-static int log_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
+static bool is_ours(const char *name)
 {
-	libbpf_print_fn_t previous = __atomic_load_n(&captured_from, __ATOMIC_ACQUIRE);
-	char line[LINK_LOG_BYTES];
-
-	if (!capture_log)
-		return previous ? previous(level, format, arguments) : 0;
-	if (level == LIBBPF_DEBUG)
-		return 0;
-	vsnprintf(line, sizeof(line), format, arguments);
-	line[strcspn(line, "\n")] = '\0';
-	link_logf(capture_log, TERN_LOG_DEBUG, "%s", line);
-	return 0;
+	return !strcmp(name, program_names[0]) || !strcmp(name, program_names[1]);
 }
 
-static void capture_begin(const struct link_log *log)
+/* Of the two programs and their maps only the tier's own are loaded. */
+static int choose_tier(struct receive_bpf *skeleton, const struct xdp_tier *tier)
 {
-	pthread_mutex_lock(&capture_lock);
-	capture_log = log;
-	__atomic_store_n(&captured_from, libbpf_set_print(log_libbpf), __ATOMIC_RELEASE);
+	struct bpf_map *const in_place[] = { skeleton->maps.arena, skeleton->maps.receive_rings,
+					     skeleton->maps.placements, skeleton->maps.running,
+					     skeleton->maps.wake };
+	int error = bpf_program__set_autoload(
+		tier ? skeleton->progs.tern_receive : skeleton->progs.tern_deliver, false);
+
+	if (!tier) {
+		for (size_t i = 0; i < sizeof(in_place) / sizeof(in_place[0]) && !error; i++)
+			error = bpf_map__set_autocreate(in_place[i], false);
+		return error;
+	}
+	skeleton->rodata->parts = tier->parts;
+	skeleton->rodata->buffer_bytes = tier->buffer_bytes;
+	if (!error)
+		error = bpf_map__reuse_fd(skeleton->maps.arena, tier->datapath->arena_fd);
+	if (!error)
+		error = bpf_map__reuse_fd(skeleton->maps.placements, tier->datapath->placements_fd);
+	if (!error)
+		error = bpf_map__reuse_fd(skeleton->maps.running, tier->datapath->running_fd);
+	return error;
 }
 
-static void capture_end(void)
+static int load(struct xdp_program *program, const struct xsk_device *device, uint32_t queues,
+		const struct xdp_tier *tier)
 {
-	libbpf_set_print(captured_from);
-	capture_log = NULL;
-	pthread_mutex_unlock(&capture_lock);
-}
+	int error;
 
-static int load(struct xdp_program *program, const struct xsk_device *device, uint32_t queues)
-{
 	program->skeleton = receive_bpf__open();
 	if (!program->skeleton)
 		return -errno;
 	memcpy((void *)program->skeleton->rodata->local_mac, device->mac, sizeof(device->mac));
 	bpf_map__set_max_entries(program->skeleton->maps.sockets, queues);
-	return receive_bpf__load(program->skeleton);
+	bpf_map__set_max_entries(program->skeleton->maps.receive_rings, queues);
+	error = choose_tier(program->skeleton, tier);
+	if (!error)
+		error = receive_bpf__load(program->skeleton);
+	if (!error)
+		program->fd = bpf_program__fd(tier ? program->skeleton->progs.tern_deliver
+						   : program->skeleton->progs.tern_receive);
+	return error;
 }
 
 static int load_logged(struct xdp_program *program, const struct xsk_device *device, uint32_t queues,
-		       const struct link_log *log)
+		       const struct xdp_tier *tier, const struct link_log *log)
 {
 	int error;
 
-	capture_begin(log);
-	error = load(program, device, queues);
-	capture_end();
+	bpf_log_begin(log);
+	error = load(program, device, queues, tier);
+	bpf_log_end();
 	if (error == -EPERM || error == -EACCES) {
 		/* -EACCES is the verifier's: without CAP_PERFMON it allows less arithmetic on pointers. */
 		link_logf(log, TERN_LOG_ERROR,
@@ -103,9 +108,9 @@ static void find_occupant(int ifindex, struct occupant *occupant, const struct l
 	int fd, error;
 
 	*occupant = (struct occupant){ 0 };
-	capture_begin(log);
+	bpf_log_begin(log);
 	error = bpf_xdp_query(ifindex, 0, &query);
-	capture_end();
+	bpf_log_end();
 	if (error)
 		return;
 	occupant->id = query.drv_prog_id   ? query.drv_prog_id
@@ -121,7 +126,7 @@ static void find_occupant(int ifindex, struct occupant *occupant, const struct l
 
 static void log_occupant(const struct occupant *occupant, const struct link_log *log)
 {
-	if (!strcmp(occupant->name, PROGRAM_NAME))
+	if (is_ours(occupant->name))
 		link_logf(
 			log, TERN_LOG_ERROR,
 			"another Tern endpoint uses the device (XDP program id %u): one endpoint per device",
@@ -155,8 +160,7 @@ static const char *attach_error_text(int error)
 static int attach_once(struct xdp_program *program, int ifindex, bool native)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
-	int fd = bpf_link_create(bpf_program__fd(program->skeleton->progs.tern_receive), ifindex, BPF_XDP,
-				 &options);
+	int fd = bpf_link_create(program->fd, ifindex, BPF_XDP, &options);
 
 	if (fd < 0)
 		return fd;
@@ -179,8 +183,7 @@ static int attach_patiently(struct xdp_program *program, int ifindex, bool nativ
 		if (error != -EBUSY && error != -EEXIST)
 			return error;
 		find_occupant(ifindex, &occupant, log);
-		if ((occupant.name[0] && strcmp(occupant.name, PROGRAM_NAME)) ||
-		    waited_us >= XSK_BUSY_DEADLINE_MS * 1000)
+		if ((occupant.name[0] && !is_ours(occupant.name)) || waited_us >= XSK_BUSY_DEADLINE_MS * 1000)
 			break;
 		nanosleep(&interval, NULL);
 	}
@@ -207,7 +210,7 @@ static int attach(struct xdp_program *program, int ifindex, enum tern_xdp_mode m
 }
 
 int xdp_program_open(struct xdp_program *program, const struct xsk_device *device, uint32_t queues,
-		     enum tern_xdp_mode mode, const struct link_log *log)
+		     enum tern_xdp_mode mode, const struct xdp_tier *tier, const struct link_log *log)
 {
 	int error;
 
@@ -217,7 +220,7 @@ int xdp_program_open(struct xdp_program *program, const struct xsk_device *devic
 	program->per_cpu = calloc((size_t)program->cpus, sizeof(*program->per_cpu));
 	if (!program->per_cpu)
 		return -ENOMEM;
-	error = load_logged(program, device, queues, log);
+	error = load_logged(program, device, queues, tier, log);
 	if (!error)
 		error = attach(program, device->ifindex, mode, log);
 	if (error)
@@ -225,11 +228,19 @@ int xdp_program_open(struct xdp_program *program, const struct xsk_device *devic
 	return error;
 }
 
+void xdp_program_detach(struct xdp_program *program)
+{
+	if (program->link_fd < 0)
+		return;
+	/* Closing alone would leave it to the kernel when to detach. */
+	bpf_link_detach(program->link_fd);
+	close(program->link_fd);
+	program->link_fd = -1;
+}
+
 void xdp_program_close(struct xdp_program *program)
 {
-	if (program->link_fd >= 0)
-		close(program->link_fd);
-	program->link_fd = -1;
+	xdp_program_detach(program);
 	receive_bpf__destroy(program->skeleton);
 	program->skeleton = NULL;
 	free(program->per_cpu);
@@ -249,6 +260,16 @@ void xdp_program_counters(struct xdp_program *program, struct datapath_counters 
 	if (bpf_map_lookup_elem(bpf_map__fd(program->skeleton->maps.counters), &key, program->per_cpu))
 		return;
 	for (int cpu = 0; cpu < program->cpus; cpu++)
-		for (int i = 0; i < DATAPATH_COUNTERS_USED; i++)
+		for (int i = 0; i < DATAPATH_ALL_COUNTERS_USED; i++)
 			sum->value[i] += program->per_cpu[cpu].value[i];
+}
+
+int xdp_program_rings_fd(const struct xdp_program *program)
+{
+	return bpf_map__fd(program->skeleton->maps.receive_rings);
+}
+
+int xdp_program_wake_fd(const struct xdp_program *program)
+{
+	return bpf_map__fd(program->skeleton->maps.wake);
 }

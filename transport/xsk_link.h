@@ -13,6 +13,7 @@
 #include "link.h"
 #include "link_log.h"
 #include "xdp_program.h"
+#include "xsk.h"
 #include "xsk_device.h"
 #include "xsk_queue.h"
 
@@ -50,8 +51,14 @@ struct xsk_link {
 
 extern const struct link_ops xsk_link_ops;
 
+/* As xsk_link_open; with a `tier`, with the program of the in-place tier. */
+int xsk_link_open_tier(const struct xsk_link_options *options, const struct xdp_tier *tier,
+		       struct link **link);
+
 /* The operations that are not about packets (xsk_open.c); see link.h. */
 void xsk_link_describe(const struct link *link, char *buffer, size_t size);
+/* The same, with `way` for how packets are received and sent. */
+void xsk_link_describe_as(const struct xsk_link *xsk, const char *way, char *buffer, size_t size);
 void xsk_link_close(struct link *link);
 
 #endif

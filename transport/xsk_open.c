@@ -180,12 +180,12 @@ static int steer_queues(struct xsk_link *xsk)
 	return error;
 }
 
-static int set_up(struct xsk_link *xsk, uint32_t queues, enum tern_xdp_mode mode)
+static int set_up(struct xsk_link *xsk, uint32_t queues, enum tern_xdp_mode mode, const struct xdp_tier *tier)
 {
 	int error = allocate_lists(xsk, queues);
 
 	if (!error)
-		error = xdp_program_open(&xsk->program, &xsk->device, queues, mode, &xsk->log);
+		error = xdp_program_open(&xsk->program, &xsk->device, queues, mode, tier, &xsk->log);
 	if (!error)
 		error = open_queues(xsk, queues);
 	if (!error)
@@ -196,7 +196,8 @@ static int set_up(struct xsk_link *xsk, uint32_t queues, enum tern_xdp_mode mode
 	return steer_queues(xsk);
 }
 
-int xsk_link_open(const struct xsk_link_options *options, struct link **link)
+int xsk_link_open_tier(const struct xsk_link_options *options, const struct xdp_tier *tier,
+		       struct link **link)
 {
 	struct link_log log = { .write = options->log, .ctx = options->log_ctx };
 	struct xsk_device device;
@@ -214,19 +215,26 @@ int xsk_link_open(const struct xsk_link_options *options, struct link **link)
 	xsk = calloc(1, sizeof(*xsk) + queues * sizeof(xsk->queues[0]));
 	if (!xsk)
 		return -ENOMEM;
-	xsk->link = (struct link){ .ops = &xsk_link_ops, .mtu = device.mtu, .ifindex = device.ifindex };
+	xsk->link = (struct link){
+		.ops = &xsk_link_ops, .mtu = device.mtu, .max_mtu = device.mtu, .ifindex = device.ifindex
+	};
 	xsk->device = device;
 	xsk->frames = options->frames ? options->frames : XSK_DEFAULT_FRAMES;
 	xsk->epoll_fd = -1;
 	xsk->program.link_fd = -1;
 	xsk->log = log;
-	error = set_up(xsk, queues, options->mode);
+	error = set_up(xsk, queues, options->mode, tier);
 	if (error) {
 		xsk_link_close(&xsk->link);
 		return error;
 	}
 	*link = &xsk->link;
 	return 0;
+}
+
+int xsk_link_open(const struct xsk_link_options *options, struct link **link)
+{
+	return xsk_link_open_tier(options, NULL, link);
 }
 
 void xsk_link_close(struct link *link)
@@ -242,9 +250,8 @@ void xsk_link_close(struct link *link)
 	free(xsk);
 }
 
-void xsk_link_describe(const struct link *link, char *buffer, size_t size)
+void xsk_link_describe_as(const struct xsk_link *xsk, const char *way, char *buffer, size_t size)
 {
-	const struct xsk_link *xsk = (const struct xsk_link *)link;
 	struct utsname kernel = { .release = "0.0" };
 	unsigned major = 0, minor = 0;
 	char queues[32];
@@ -256,5 +263,12 @@ void xsk_link_describe(const struct link *link, char *buffer, size_t size)
 	else
 		snprintf(queues, sizeof(queues), "queues 0-%u of %u", xsk->queue_count - 1, xsk->queue_count);
 	snprintf(buffer, size, "%s xdp, %s, %s, kernel %u.%u", xsk->program.native ? "native" : "generic",
-		 xsk->zero_copy ? "zero-copy" : "copy mode", queues, major, minor);
+		 way, queues, major, minor);
+}
+
+void xsk_link_describe(const struct link *link, char *buffer, size_t size)
+{
+	const struct xsk_link *xsk = (const struct xsk_link *)link;
+
+	xsk_link_describe_as(xsk, xsk->zero_copy ? "zero-copy" : "copy mode", buffer, size);
 }

@@ -13,13 +13,14 @@
 #include "test.h"
 #include "wire.h"
 
-#define FRAME_MAX 3400 /* BPF_PROG_TEST_RUN takes a page less headroom and tailroom */
+#define FRAME_MAX  3400 /* BPF_PROG_TEST_RUN takes a page less headroom and tailroom */
+#define FRAME_ROOM 3456 /* the longest that a clone of a frame can be made */
 
 static const uint8_t frame_mac[6] = {2, 0, 0, 0, 0, 0x0b};
 
 struct frame {
 	uint32_t length;
-	uint8_t bytes[FRAME_MAX] __attribute__((aligned(8)));
+	uint8_t bytes[FRAME_ROOM] __attribute__((aligned(8)));
 };
 
 static inline bool frame_is_v4(const struct frame *frame)

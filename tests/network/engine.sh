@@ -6,7 +6,7 @@
 # beside veth0 of lib.sh. The bridge, whose ports are in $A too, does not flood, so that
 # packets to a wrong MAC address are lost.
 . "$(dirname "$0")/lib.sh"
-peer=$BUILD/tests/engine_peer
+peer=$(by_datapath "$BUILD/tests/engine_peer")
 
 EPERM=1 EHOSTUNREACH=113 ENETUNREACH=101 ECONNREFUSED=111 EPROTONOSUPPORT=93
 

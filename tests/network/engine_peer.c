@@ -7,8 +7,8 @@
  *	engine_peer keep ADDRESS PORT SECONDS BYTES  a call every 5 ms; says how many failed and
  *	                                           how long at most none succeeded
  *
- * A link-local ADDRESS has its device behind a %. Exits 0, or with the errno of the
- * (last) failure. All log lines go to stderr.
+ * Before these, --datapath=auto, inplace or xsk. A link-local ADDRESS has its device behind
+ * a %. Exits 0, or with the errno of the (last) failure. All log lines go to stderr.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -210,12 +210,28 @@ static int keep_calling(struct transport_peer *peer, unsigned seconds, uint32_t 
 	return report(longest_ns);
 }
 
+/* Takes an option in front of the others off the arguments. */
+static enum tern_datapath read_datapath(int *argc, char ***argv)
+{
+	static const char *const names[] = { "--datapath=auto", "--datapath=inplace", "--datapath=xsk" };
+
+	for (int i = 0; i < 3; i++)
+		if (*argc > 1 && !strcmp((*argv)[1], names[i])) {
+			--*argc;
+			++*argv;
+			return (enum tern_datapath)i;
+		}
+	return TERN_DATAPATH_AUTO;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct transport_callbacks callbacks = {
 		.request = on_request, .response = on_response, .failed = on_failed,
 		.cancelled = on_cancelled, .log = on_log,
 	};
+	struct tern_endpoint_options options = { .sz = sizeof(options),
+						 .datapath = read_datapath(&argc, &argv) };
 	struct transport_peer *peer;
 	struct net_endpoint endpoint = { 0 };
 	int result;
@@ -224,7 +240,7 @@ int main(int argc, char **argv)
 	signal(SIGTERM, stop);
 	ops = transport_find("homa");
 	parse(argv[2], argv[3], &endpoint);
-	CHECK_EQ(ops->open(NULL, &callbacks, NULL, &transport), 0);
+	CHECK_EQ(ops->open(&options, &callbacks, NULL, &transport), 0);
 	if (!strcmp(argv[1], "serve")) {
 		result = serve(&endpoint);
 	} else {

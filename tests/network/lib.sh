@@ -9,14 +9,17 @@
 #	serve LOG COMMAND...            starts a server in $B, waits for its line "serving ..."; $server is its pid
 #	serve_in NAMESPACE LOG COMMAND...
 #	stop PID                        SIGTERM, waits; the process's exit code
+#	by_datapath PROGRAM             names a script that runs PROGRAM --datapath=$DATAPATH, as does "$LOAD"
 #	fail MESSAGE, skip MESSAGE      ends the test
+#
+# $DATAPATH is auto unless it was set: with DATAPATH=xsk the same test runs on that datapath.
 #
 # $work is a directory of the test's own. All is removed when the test ends. What a run
 # that was killed has left, the next run of any test removes.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 BUILD=${BUILD:-build}
-LOAD=$BUILD/tern-load
+DATAPATH=${DATAPATH:-auto}
 A=tern-$$-a B=tern-$$-b
 A4=10.77.0.1 A6=fd77::1 B4=10.77.0.2 B6=fd77::2
 children=()
@@ -32,6 +35,14 @@ skip() {
 
 [ "$(id -u)" = 0 ] || skip "needs root"
 work=$(mktemp -d) || exit 1
+
+by_datapath() {
+	local script=$work/by-datapath-${1##*/}
+	printf '#!/bin/sh\nexec "%s" --datapath=%s "$@"\n' "$1" "$DATAPATH" >"$script"
+	chmod +x "$script"
+	echo "$script"
+}
+LOAD=$(by_datapath "$BUILD/tern-load")
 
 remove_namespace() {
 	local pid

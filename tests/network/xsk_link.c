@@ -9,182 +9,19 @@
  *	xsk_link MODE down NETNS DEV                 sends while the device is down, and up again
  *	xsk_link - raw NETNS SOURCE DESTINATION      sends protocol 146 by a raw socket, good and bad
  *
- * MODE: auto, native or generic. NETNS: a name, or - for where the program was started.
+ * MODE: auto, native or generic; inplace, or inplace:PARTS with a number for that tier.
+ * NETNS: a name, or - for where the program was started.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
-#include <sched.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "homa_core.h"
-#include "test.h"
-#include "xsk.h"
+#include "link_end.h"
 
 #define BATCH         64
 #define ROUNDS        2000
 #define SWALLOW_S     8
 #define DEVICE_GONE_S 3
-#define MAX_PACKET    1480 /* bytes after an IPv4 header at MTU 1500 */
-
-static const uint32_t sizes[] = {0, 1, 2, 3, 64, 333, 1000, 1480 - sizeof(struct homa_data_header)};
-#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
-
-static void log_line(void *ctx, int level, const char *line)
-{
-	(void)ctx;
-	if (level <= TERN_LOG_INFO)
-		printf("%s\n", line);
-}
-
-static void enter(const char *netns)
-{
-	char path[128];
-	int fd;
-
-	if (!strcmp(netns, "-"))
-		return;
-	snprintf(path, sizeof(path), "/var/run/netns/%s", netns);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	CHECK(fd >= 0);
-	CHECK(!setns(fd, CLONE_NEWNET));
-	close(fd);
-}
-
-static enum tern_xdp_mode mode_of(const char *name)
-{
-	return !strcmp(name, "native")    ? TERN_XDP_NATIVE
-	       : !strcmp(name, "generic") ? TERN_XDP_GENERIC
-					  : TERN_XDP_AUTO;
-}
-
-static int open_link(const char *mode, const char *netns, const char *device, struct link **link)
-{
-	struct xsk_link_options options = {.mode = mode_of(mode), .log = log_line};
-	char text[128];
-	int error;
-
-	enter(netns);
-	options.ifindex = (int)if_nametoindex(device);
-	error = xsk_link_open(&options, link);
-	if (!error) {
-		(*link)->ops->describe(*link, text, sizeof(text));
-		printf("%s: %s\n", device, text);
-	}
-	fflush(stdout);
-	return error;
-}
-
-static void mac_of(const char *device, uint8_t mac[6])
-{
-	struct ifreq request = {0};
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
-	CHECK(!ioctl(fd, SIOCGIFHWADDR, &request));
-	memcpy(mac, request.ifr_hwaddr.sa_data, 6);
-	close(fd);
-}
-
-static struct net_ip address(const char *text)
-{
-	struct net_ip ip;
-	struct in_addr v4;
-
-	if (inet_pton(AF_INET, text, &v4) == 1)
-		return net_ip_from_v4(v4.s_addr);
-	CHECK(inet_pton(AF_INET6, text, &ip) == 1);
-	return ip;
-}
-
-/* One end of the exchange; `to` is how the other is reached, by IPv4 and IPv6. */
-struct end {
-	const char *netns;
-	const char *device;
-	struct link *link;
-	struct link_destination to[2];
-};
-
-/* The DATA packet number `n`, which says by its offset and bytes what number it has. */
-static void make_header(struct homa_data_header *header, uint8_t *payload, uint32_t n, bool hijack)
-{
-	uint32_t length = sizes[n % SIZES] ? sizes[n % SIZES] : 1;
-
-	memset(header, 0, sizeof(*header));
-	header->common.sport = wire16(0x8000);
-	header->common.dport = wire16(4000);
-	header->common.sequence = wire32(n);
-	header->common.type = HOMA_DATA;
-	header->common.doff = HOMA_DOFF_DATA;
-	header->common.flags = hijack ? HOMA_HIJACK_FLAGS : 0;
-	header->common.urgent = hijack ? wire16(HOMA_HIJACK_URGENT) : 0;
-	header->common.sender_id = wire64(2 * (uint64_t)n);
-	header->message_length = wire32(HOMA_MAX_MESSAGE);
-	header->segment_offset = wire32(n);
-	for (uint32_t i = 0; i < length; i++)
-		payload[i] = (uint8_t)(n * 7 + i);
-}
-
-/* IPv6 has 20 bytes less room. */
-static uint32_t payload_length(uint32_t n, bool v6)
-{
-	uint32_t length = sizes[n % SIZES] ? sizes[n % SIZES] : 1;
-
-	return v6 && length > MAX_PACKET - 20 - sizeof(struct homa_data_header)
-		   ? (uint32_t)(MAX_PACKET - 20 - sizeof(struct homa_data_header))
-		   : length;
-}
-
-static void send_numbered(struct end *from, uint32_t n)
-{
-	static uint8_t payload[MAX_PACKET];
-	struct homa_data_header header;
-	bool v6 = n & 1, hijack = n & 2;
-
-	make_header(&header, payload, n, hijack);
-	CHECK_EQ(from->link->ops->send(from->link, &from->to[v6], hijack ? 6 : HOMA_IPPROTO,
-				       (uint8_t)(n & 0xff), &header, sizeof(header), payload,
-				       payload_length(n, v6)),
-		 0);
-}
-
-/* TCP's checksum over pseudo header and segment, as a receiver verifies it. */
-static bool tcp_checksum_ok(const struct link_packet *packet)
-{
-	uint32_t sum = 6 + packet->length;
-	bool v4 = net_ip_is_v4(&packet->source);
-
-	for (int i = v4 ? 12 : 0; i < 16; i += 2)
-		sum += (uint32_t)(packet->source.b[i] << 8 | packet->source.b[i + 1]) +
-		       (uint32_t)(packet->destination.b[i] << 8 | packet->destination.b[i + 1]);
-	for (uint32_t i = 0; i < packet->length; i++)
-		sum += i & 1 ? packet->data[i] : (uint32_t)packet->data[i] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff;
-}
-
-static void check_numbered(const struct end *receiver, const struct link_packet *packet, uint32_t n)
-{
-	const struct homa_data_header *header = (const void *)packet->data;
-	bool v6 = n & 1, hijack = n & 2;
-
-	CHECK_EQ(packet->protocol, hijack ? 6 : HOMA_IPPROTO);
-	CHECK_EQ(packet->traffic_class, n & 0xff);
-	CHECK(net_ip_equal(&packet->source, &receiver->to[v6].remote));
-	CHECK(net_ip_equal(&packet->destination, &receiver->to[v6].local));
-	CHECK_EQ(packet->length, sizeof(*header) + payload_length(n, v6));
-	CHECK_EQ(wire32(header->common.sequence), n);
-	CHECK(!hijack || tcp_checksum_ok(packet));
-	for (uint32_t i = sizeof(*header); i < packet->length; i++)
-		CHECK_EQ(packet->data[i], (uint8_t)(n * 7 + i - sizeof(*header)));
-}
 
 /* Sends `count` packets in one burst and receives them all, in order. */
 static void burst(struct end *from, struct end *to, uint32_t first, uint32_t count)
@@ -197,49 +34,76 @@ static void burst(struct end *from, struct end *to, uint32_t first, uint32_t cou
 		send_numbered(from, first + i);
 	from->link->ops->flush(from->link);
 	while (got < count) {
-		unsigned n = to->link->ops->receive(to->link, packets, BATCH);
+		unsigned n = receive(to, packets, BATCH);
 
 		for (unsigned i = 0; i < n; i++)
 			check_numbered(to, &packets[i], first + got + i);
+		release(to, packets, n);
 		got += n;
 		if (n)
 			empty = 0;
 		else
 			CHECK(++empty < 1000000);
 	}
-	CHECK_EQ(to->link->ops->receive(to->link, packets, BATCH), 0);
+	CHECK_EQ(receive(to, packets, BATCH), 0);
 }
 
+struct expected {
+	uint64_t packets;
+	unsigned parts;  /* 0: the xsk tier */
+	uint64_t by_tap; /* seen so far */
+};
+
+static bool is_one_of(const char *name, const char *const names[])
+{
+	while (*names && strcmp(name, *names))
+		names++;
+	return *names;
+}
+
+/* What must be as many as the packets; what may be any number; all else must be 0. */
 static void expect(void *ctx, const char *name, uint64_t value)
 {
-	uint64_t packets = *(uint64_t *)ctx;
+	static const char *const by_xsk[] = { "xdp_steer", "xsk_received", NULL };
+	static const char *const in_place[] = { "xdp_deliver", "inplace_received", NULL };
+	static const char *const from_xsk[] = { "xsk_sent", NULL };
+	static const char *const from_tap[] = { "egress_sent", NULL };
+	static const char *const any[] = { "xdp_pass",   "tap_doorbells", "tap_written",
+					   "tap_pumped", "tap_pump_from", NULL };
+	struct expected *expected = ctx;
 
-	if (!strcmp(name, "xdp_steer") || !strcmp(name, "xsk_received") || !strcmp(name, "xsk_sent"))
-		CHECK_EQ(value, packets);
-	else if (strcmp(name, "xdp_pass"))
-		if (value) {
-			fprintf(stderr, "counter %s is %llu\n", name, (unsigned long long)value);
-			exit(1);
-		}
+	if (is_one_of(name, expected->parts & INPLACE_RECEIVE ? in_place : by_xsk) ||
+	    is_one_of(name, expected->parts & INPLACE_TAP ? from_tap : from_xsk)) {
+		CHECK_EQ(value, expected->packets);
+	} else if (!is_one_of(name, any) && value) {
+		fprintf(stderr, "counter %s is %llu\n", name, (unsigned long long)value);
+		exit(1);
+	}
+	if (!strcmp(name, "tap_written") || !strcmp(name, "tap_pumped"))
+		expected->by_tap += value;
+	if (!strcmp(name, "tap_pumped"))
+		CHECK_EQ(value > 0, (expected->parts & INPLACE_PUMP) != 0);
 }
 
 static void check_fd(struct end *from, struct end *to)
 {
-	struct pollfd poller = {.fd = to->link->ops->fd(to->link), .events = POLLIN};
+	struct pollfd poller = { .fd = to->link->ops->fd(to->link), .events = POLLIN };
 	struct link_packet packet;
 
+	CHECK(!to->link->ops->watch || !to->link->ops->watch(to->link, true));
 	CHECK_EQ(poll(&poller, 1, 0), 0);
 	send_numbered(from, 4);
 	from->link->ops->flush(from->link);
 	CHECK_EQ(poll(&poller, 1, 1000), 1);
 	CHECK_EQ(poller.revents, POLLIN);
-	CHECK_EQ(to->link->ops->receive(to->link, &packet, 1), 1);
+	CHECK_EQ(receive(to, &packet, 1), 1);
+	release(to, &packet, 1);
 }
 
 static void check_too_long(struct end *end)
 {
 	static uint8_t payload[2000];
-	struct homa_data_header header = {0};
+	struct homa_data_header header = { 0 };
 	uint32_t longest = end->link->mtu - 40 - (uint32_t)sizeof(header);
 
 	CHECK_EQ(end->link->ops->send(end->link, &end->to[1], HOMA_IPPROTO, 0, &header, sizeof(header),
@@ -252,24 +116,13 @@ static void check_too_long(struct end *end)
 
 static int exchange(const char *mode, char **arguments)
 {
-	static const uint32_t bursts[] = {1, 2, 31, 64, 200};
-	static const char *const texts[2][2] = {{"10.45.0.1", "fd45::1"}, {"10.45.0.2", "fd45::2"}};
-	struct end ends[2] = {{.netns = arguments[0], .device = arguments[1]},
-			      {.netns = arguments[2], .device = arguments[3]}};
-	uint8_t macs[2][6];
+	static const uint32_t bursts[] = { 1, 2, 31, 64, 200 };
+	struct end ends[2] = { { .netns = arguments[0], .device = arguments[1] },
+			       { .netns = arguments[2], .device = arguments[3] } };
+	struct expected expected;
 	uint64_t sent = 0;
 
-	for (int i = 0; i < 2; i++) {
-		CHECK_EQ(open_link(mode, ends[i].netns, ends[i].device, &ends[i].link), 0);
-		mac_of(ends[i].device, macs[i]);
-	}
-	for (int i = 0; i < 2; i++)
-		for (int v6 = 0; v6 < 2; v6++) {
-			ends[i].to[v6].local = address(texts[i][v6]);
-			ends[i].to[v6].remote = address(texts[!i][v6]);
-			memcpy(ends[i].to[v6].local_mac, macs[i], 6);
-			memcpy(ends[i].to[v6].remote_mac, macs[!i], 6);
-		}
+	open_ends(mode, ends);
 	for (uint32_t round = 0; round < ROUNDS; round++) {
 		uint32_t count = bursts[round % 5];
 
@@ -282,50 +135,54 @@ static int exchange(const char *mode, char **arguments)
 	check_fd(&ends[1], &ends[0]);
 	sent++;
 	for (int i = 0; i < 2; i++) {
-		ends[i].link->ops->counters(ends[i].link, expect, &sent);
-		ends[i].link->ops->close(ends[i].link);
+		expected = (struct expected){ .packets = sent, .parts = parts_of(mode) };
+		ends[i].link->ops->counters(ends[i].link, expect, &expected);
+		CHECK_EQ(expected.by_tap, expected.parts & INPLACE_TAP ? sent : 0);
+		close_end(&ends[i]);
 	}
 	printf("%llu packets each way\n", (unsigned long long)sent);
 	return 0;
 }
 
-static int hold(struct link *link, int seconds)
+static int hold(struct end *end, int seconds)
 {
 	struct link_packet packets[BATCH];
-	time_t end = time(NULL) + seconds;
+	time_t until = time(NULL) + seconds;
+	unsigned count;
 
 	printf("serving\n");
 	fflush(stdout);
-	while (time(NULL) < end) {
-		struct pollfd poller = {.fd = link->ops->fd(link), .events = POLLIN};
+	while (time(NULL) < until) {
+		struct pollfd poller = { .fd = end->link->ops->fd(end->link), .events = POLLIN };
 
-		poll(&poller, 1, 100);
-		while (link->ops->receive(link, packets, BATCH))
-			;
+		if (!end->link->ops->watch || !end->link->ops->watch(end->link, true))
+			poll(&poller, 1, 100);
+		while ((count = receive(end, packets, BATCH)))
+			release(end, packets, count);
 	}
-	link->ops->close(link);
+	close_end(end);
 	return 0;
 }
 
 /* A link whose device is deleted says so, to a caller that only receives and to one that sends. */
-static int gone(struct link *link)
+static int gone(struct end *end)
 {
 	struct link_packet packets[BATCH];
-	time_t end = time(NULL) + DEVICE_GONE_S;
+	time_t until = time(NULL) + DEVICE_GONE_S;
 
-	while (!link->failed && time(NULL) < end)
-		link->ops->receive(link, packets, BATCH);
-	CHECK_EQ(link->failed, -ENODEV);
-	CHECK_EQ(link->ops->receive(link, packets, BATCH), 0);
-	link->ops->flush(link);
-	link->ops->close(link);
+	while (!end->link->failed && time(NULL) < until)
+		release(end, packets, receive(end, packets, BATCH));
+	CHECK_EQ(end->link->failed, -ENODEV);
+	CHECK_EQ(receive(end, packets, BATCH), 0);
+	end->link->ops->flush(end->link);
+	close_end(end);
 	printf("noticed\n");
 	return 0;
 }
 
 static void set_up(const char *device, bool up)
 {
-	struct ifreq request = {0};
+	struct ifreq request = { 0 };
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
@@ -338,8 +195,8 @@ static void set_up(const char *device, bool up)
 /* A device that is down fills the ring up; -ENOBUFS then, and all is well when it is up. */
 static int down(struct link *link, const char *device)
 {
-	struct homa_common_header header = {.type = HOMA_BUSY};
-	struct link_destination to = {.local = address("10.45.0.1"), .remote = address("10.45.0.2")};
+	struct homa_common_header header = { .type = HOMA_BUSY };
+	struct link_destination to = { .local = address("10.45.0.1"), .remote = address("10.45.0.2") };
 	struct link_packet packet;
 	uint32_t queued = 0;
 	int error = 0;
@@ -369,11 +226,12 @@ static int down(struct link *link, const char *device)
 
 static int raw(char **arguments)
 {
-	struct homa_common_header header = {
-	    .sport = wire16(0x8000), .dport = wire16(4000), .type = HOMA_BUSY};
-	struct sockaddr_in to = {.sin_family = AF_INET};
-	struct sockaddr_in from = {.sin_family = AF_INET};
-	uint8_t options[] = {1, 1, 1, 0};
+	struct homa_common_header header = { .sport = wire16(0x8000),
+					     .dport = wire16(4000),
+					     .type = HOMA_BUSY };
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	struct sockaddr_in from = { .sin_family = AF_INET };
+	uint8_t options[] = { 1, 1, 1, 0 };
 	int fd;
 
 	enter(arguments[0]);
@@ -395,7 +253,7 @@ static int raw(char **arguments)
 
 int main(int argc, char **argv)
 {
-	struct link *link;
+	struct end end = { 0 };
 	int error;
 
 	CHECK(argc >= 5);
@@ -403,15 +261,17 @@ int main(int argc, char **argv)
 		return exchange(argv[1], argv + 3);
 	if (!strcmp(argv[2], "raw") && argc == 6)
 		return raw(argv + 3);
-	error = open_link(argv[1], argv[3], argv[4], &link);
+	end.netns = argv[3];
+	end.device = argv[4];
+	error = open_link(argv[1], &end);
 	if (error)
 		return -error;
 	if (!strcmp(argv[2], "hold"))
-		return hold(link, argc > 5 ? atoi(argv[5]) : SWALLOW_S);
+		return hold(&end, argc > 5 ? atoi(argv[5]) : SWALLOW_S);
 	if (!strcmp(argv[2], "gone"))
-		return gone(link);
+		return gone(&end);
 	if (!strcmp(argv[2], "down"))
-		return down(link, argv[4]);
-	link->ops->close(link);
+		return down(end.link, argv[4]);
+	close_end(&end);
 	return 0;
 }

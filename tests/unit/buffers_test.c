@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Message memory: sizes, reuse, the budget, and what half-received messages cost. */
+/* Message memory: sizes, reuse, the budget, half-received messages, and an arena in front of it. */
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "message_arena.h"
 #include "buffers.h"
 #include "test.h"
 
 #define MEMORY   (64ull << 20)
 #define INCOMING (16ull << 20)
 #define HELD     4096
+#define CHUNKS   8
 
 static uint64_t resident_bytes(void)
 {
@@ -129,9 +131,11 @@ static void torture(struct buffers *buffers)
 		if (held[j].data)
 			held[j].data[0] = held[j].data[held[j].length - 1] = (uint8_t)j;
 	}
-	for (j = 0; j < 256; j++)
+	for (j = 0; j < 256; j++) {
 		if (held[j].data)
 			buffers_put(buffers, held[j].data);
+		held[j].data = NULL;
+	}
 	CHECK_EQ(usage_of(buffers).in_use, 0);
 }
 
@@ -148,6 +152,118 @@ static void limited_address_space(void)
 	CHECK_EQ(setrlimit(RLIMIT_AS, &old), 0);
 }
 
+/* An arena's bytes are part of the memory, and leave enough for the rest. */
+static void arena_limits(void *memory)
+{
+	struct buffers *buffers;
+	struct arena *arena;
+	uint32_t chunks;
+
+	for (chunks = CHUNKS; chunks; chunks--) {
+		CHECK_EQ(buffers_create(BUFFERS_MIN_MEMORY, BUFFERS_MIN_MEMORY / 4, &buffers), 0);
+		CHECK_EQ(buffers_arena_limit(buffers), BUFFERS_MIN_MEMORY / 2);
+		CHECK_EQ(arena_create(memory, chunks, &arena), 0);
+		if ((uint64_t)chunks * ARENA_STRIDE > buffers_arena_limit(buffers))
+			CHECK_EQ(buffers_set_arena(buffers, arena), -EINVAL);
+		else
+			CHECK_EQ(buffers_set_arena(buffers, arena), 0);
+		buffers_destroy(buffers);
+		arena_destroy(arena);
+	}
+}
+
+/* One that comes later takes no memory that is in use, and what is in use can still be put back. */
+static void late_arena(void *memory)
+{
+	struct buffers *buffers;
+	struct arena *arena;
+	void *held[3];
+
+	CHECK_EQ(arena_create(memory, 3, &arena), 0);
+	CHECK_EQ(buffers_create(BUFFERS_MIN_MEMORY, BUFFERS_MIN_MEMORY / 4, &buffers), 0);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK((held[i] = buffers_get(buffers, 1000000)));
+	CHECK_EQ(buffers_set_arena(buffers, arena), -EBUSY);
+	buffers_put(buffers, held[2]);
+	buffers_put(buffers, held[1]);
+	CHECK_EQ(buffers_set_arena(buffers, arena), 0);
+	buffers_put(buffers, held[0]);
+	CHECK(!usage_of(buffers).in_use && !usage_of(buffers).committed);
+	buffers_destroy(buffers);
+	arena_destroy(arena);
+}
+
+/* What is got while the arena lasts is the arena's; what is beyond is bounded as ever. */
+static void arena_first(struct buffers *buffers, struct arena *arena)
+{
+	static void *held[HELD];
+	unsigned count = 0, beyond = 0;
+	void *one;
+
+	one = buffers_get(buffers, 100);
+	CHECK(one && arena_holds(arena, one));
+	CHECK_EQ(usage_of(buffers).committed, 0);
+	buffers_put(buffers, one);
+	CHECK(buffers_get_incoming(buffers, 100) == one);
+	buffers_commit(buffers, one, 100);
+	CHECK_EQ(usage_of(buffers).committed, 0);
+	buffers_put(buffers, one);
+	CHECK(!buffers_get(buffers, BUFFERS_MAX_LENGTH + 1));
+
+	while (count < HELD && (held[count] = buffers_get_incoming(buffers, 1000000))) {
+		beyond += !arena_holds(arena, held[count]);
+		buffers_commit(buffers, held[count++], 1000000);
+	}
+	CHECK_EQ(count - beyond, CHUNKS - CHUNKS / 4);
+	while (count < HELD && (held[count] = buffers_get(buffers, 1000000)))
+		beyond += !arena_holds(arena, held[count++]);
+	CHECK_EQ(count - beyond, CHUNKS);
+	CHECK(count < HELD && beyond > 8);
+	CHECK(beyond * 1000000ull + CHUNKS * ARENA_STRIDE <= MEMORY - INCOMING);
+	CHECK_EQ(usage_of(buffers).in_use, count);
+	while (count)
+		buffers_put(buffers, held[--count]);
+	CHECK(!usage_of(buffers).in_use && !usage_of(buffers).committed && !buffers_full(buffers));
+}
+
+/* A buffer that XDP filled becomes a message's. */
+static void adopting(struct buffers *buffers, struct arena *arena)
+{
+	void *received = arena_get(arena, 2000, ARENA_RECEIVE);
+	struct arena_usage usage;
+
+	buffers_adopt(buffers, received);
+	CHECK_EQ(usage_of(buffers).in_use, 1);
+	buffers_commit(buffers, received, 2000);
+	buffers_put(buffers, received);
+	CHECK_EQ(usage_of(buffers).in_use, 0);
+	arena_usage_get(arena, &usage);
+	CHECK_EQ(usage.buffers, 0);
+}
+
+static void with_arena(void)
+{
+	void *memory = aligned_alloc(4096, (size_t)CHUNKS * ARENA_STRIDE);
+	struct arena_usage usage;
+	struct buffers *buffers;
+	struct arena *arena;
+
+	CHECK(memory);
+	arena_limits(memory);
+	late_arena(memory);
+	CHECK_EQ(arena_create(memory, CHUNKS, &arena), 0);
+	CHECK_EQ(buffers_create(MEMORY, INCOMING, &buffers), 0);
+	CHECK_EQ(buffers_set_arena(buffers, arena), 0);
+	arena_first(buffers, arena);
+	adopting(buffers, arena);
+	torture(buffers);
+	arena_usage_get(arena, &usage);
+	CHECK(!usage.buffers && !usage.chunks_used && usage.refused);
+	buffers_destroy(buffers);
+	arena_destroy(arena);
+	free(memory);
+}
+
 int main(void)
 {
 	struct buffers *buffers;
@@ -162,7 +278,8 @@ int main(void)
 	half_received(buffers);
 	torture(buffers);
 	buffers_destroy(buffers);
+	with_arena();
 	limited_address_space();
-	printf("sizes, budget, half-received messages, 200000 random uses\n");
+	printf("sizes, budget, half-received messages, 200000 random uses, the same with an arena\n");
 	return 0;
 }

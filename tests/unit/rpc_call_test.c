@@ -322,7 +322,8 @@ static void test_set_up_errors(void)
 						       { .cpu_plus_1 = -1, .thread = true },
 						       { .max_calls = CALLS_MAX + 1 },
 						       { .spin_us = SPIN_US_MAX + 1 },
-						       { .datapath = 2 },
+						       { .datapath = 3 },
+						       { .datapath_parts = 16 },
 						       { .xdp_mode = 3 } };
 	struct tern_service broken = tern__test__rpc__echo__service;
 	struct tern_method method = tern__test__rpc__echo__service.methods[0];
