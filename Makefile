@@ -20,6 +20,7 @@ PACKAGES := gcc g++ make clang llvm pkg-config bpftool libbpf-dev libxdp-dev lib
 TEST_PACKAGES := libclang-rt-14-dev tshark ethtool netcat-openbsd
 
 FIGURE_PACKAGES := gnuplot-nox
+BENCH_PACKAGES := ethtool libgrpc++-dev protobuf-compiler-grpc $(FIGURE_PACKAGES)
 
 VERSION  := $(shell sed -n 's/^\#define TERN_VERSION "\(.*\)"/\1/p' rpc/tern.h)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
@@ -51,12 +52,14 @@ endif
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo test check install packages test-packages figure-packages sim-figures run-demo run-test run-check clean help
+.PHONY: bench bench-quick bench-packages run-bench run-bench-quick
 
 all: $(LIB) $(BUILD)/libtern.so.0 $(PLUGIN) $(EXAMPLES) $(TOOLS)
 
 help:
 	@echo 'make demo     two network namespaces, a service under load over Homa, a table'
 	@echo 'make test     everything that CI runs;  make check  the fast part of it (3 minutes)'
+	@echo 'make bench    Tern beside its rivals, one table (15 minutes);  make bench-quick  a coarse one (2 minutes)'
 	@echo 'make sim-figures  the slowdown of W1-W5 on 144 hosts, drawn into docs/figures (minutes)'
 	@echo 'make install  DESTDIR= PREFIX=$(PREFIX);  make clean;  V=1 shows the commands'
 
@@ -67,6 +70,12 @@ test: packages test-packages
 	$(Q)$(MAKE) --no-print-directory run-test
 check: packages test-packages
 	$(Q)$(MAKE) --no-print-directory run-check
+bench bench-quick: packages bench-packages
+	$(Q)$(MAKE) --no-print-directory run-$@
+run-bench: bench-built
+	$(Q)BUILD=$(BUILD) benchmarks/bench.sh full
+run-bench-quick: bench-built
+	$(Q)BUILD=$(BUILD) benchmarks/bench.sh quick
 run-demo: all
 	$(Q)BUILD=$(BUILD) examples/demo.sh
 run-test: all tests-built
@@ -81,13 +90,15 @@ install-missing = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\
 	[ "$$(id -u)" = 0 ] || sudo=sudo; \
 	{ $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; } \
 	>/tmp/tern-packages.log 2>&1 || { tail -5 /tmp/tern-packages.log; echo "could not install:" $$missing; exit 1; }
-packages test-packages figure-packages: SHELL := /bin/bash
+packages test-packages figure-packages bench-packages: SHELL := /bin/bash
 packages:
 	@$(call install-missing,$(PACKAGES))
 test-packages: packages
 	@$(call install-missing,$(TEST_PACKAGES))
 figure-packages:
 	@$(call install-missing,$(FIGURE_PACKAGES))
+bench-packages: packages
+	@$(call install-missing,$(BENCH_PACKAGES))
 
 sim-figures: figure-packages $(BUILD)/tern-sim
 	$(Q)BUILD=$(BUILD) tests/simulator/figures.sh docs/figures
@@ -171,7 +182,7 @@ $(BUILD)/tern-sim: $(SIM_OBJ) $(LIB)
 	$(link)
 
 # ---- tests ----
-tests-built: $(UNIT) $(BPF_TEST) $(NET_TEST) $(FUZZ) $(BUILD)/ping-pong
+tests-built: $(UNIT) $(BPF_TEST) $(NET_TEST) $(FUZZ) $(BUILD)/ping-pong $(BUILD)/peers/bare $(BUILD)/peers/sockets
 .PHONY: tests-built
 PROTO_TEST := $(basename $(notdir $(wildcard tests/proto/*.proto)))
 $(UNIT): $(BUILD)/tests/%: tests/unit/%.c $(filter-out %/main.o,$(SIM_OBJ)) $(call proto-objects,$(PROTO_TEST)) $(LIB) | $(call proto-headers,$(PROTO_TEST))
@@ -194,6 +205,32 @@ $(FUZZ): $(BUILD)/tests/%: tests/fuzz/%.c $(CORE) $(wildcard transport/*.h bpf/*
 $(BUILD)/ping-pong: $(wildcard benchmarks/ping_pong*.c) $(LIB)
 	$(call say,LD)
 	$(link)
+
+# ---- benchmarks: Tern's rivals ----
+bench-built: $(BUILD)/tern-load $(BUILD)/ping-pong $(addprefix $(BUILD)/peers/,bare sockets grpc)
+.PHONY: bench-built
+PEER_C := benchmarks/peers/peer.c $(wildcard benchmarks/peers/*.h) benchmarks/load_histogram.h
+$(BUILD)/peers/bare: $(wildcard benchmarks/bare*.[ch]) $(PEER_C) $(LIB)
+$(BUILD)/peers/sockets: $(addprefix benchmarks/peers/,sockets.c udp.c tcp.c libevent.c) $(PEER_C) $(LIB)
+$(BUILD)/peers/bare $(BUILD)/peers/sockets:
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(link)
+# The same service as tern-load's, without what only Tern's generator reads.
+$(BUILD)/peers/gen/bench.pb.cc $(BUILD)/peers/gen/bench.grpc.pb.cc &: benchmarks/bench.proto
+	$(call say,PROTO)
+	@mkdir -p $(@D)
+	$(Q)sed -e '/options\.proto/d' -e '/(tern\.method)/d' $< > $(@D)/bench.proto
+	$(Q)protoc --plugin=protoc-gen-grpc=$(shell command -v grpc_cpp_plugin) --cpp_out=$(@D) --grpc_out=$(@D) -I$(@D) bench.proto
+GRPC_OBJ := $(addprefix $(BUILD)/peers/obj/,grpc.o grpc_server.o grpc_client.o bench.pb.o bench.grpc.pb.o)
+$(GRPC_OBJ): $(BUILD)/peers/obj/%.o: %.cc $(PEER_C) $(BUILD)/peers/gen/bench.pb.cc
+	$(call say,CXX)
+	@mkdir -p $(@D)
+	$(Q)g++ -std=gnu++17 $(OPT) -g -Wall -Wextra -Werror -I$(BUILD)/peers/gen -c -o $@ $<
+vpath %.cc benchmarks/peers $(BUILD)/peers/gen
+$(BUILD)/peers/grpc: $(GRPC_OBJ) $(BUILD)/obj/benchmarks/peers/peer.o
+	$(call say,LD)
+	$(Q)g++ -o $@ $^ $(shell pkg-config --libs grpc++ protobuf 2>/dev/null) -lpthread
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include/tern $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin
