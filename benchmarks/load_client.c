@@ -55,6 +55,7 @@ struct client {
 	uint64_t measured; /* calls begun in the window */
 	uint32_t outstanding;
 	bool refused; /* the last call could not be begun */
+	bool looping; /* calls are to be followed by others */
 	enum tern_status last_status;
 	struct slot *free;
 	struct slot *slots;
@@ -146,15 +147,23 @@ static void finish(struct slot *slot, enum tern_status status, const char *messa
 	client->free = slot;
 }
 
+static void begin_next(struct client *client);
+
 static void call_done(const struct tern_result *result, const Tern__Bench__Payload *reply, void *ctx)
 {
+	const struct slot *slot = ctx;
+
 	finish(ctx, result->status, result->message, reply ? reply->data.data : NULL,
 	       reply ? reply->data.len : 0);
+	begin_next(slot->client);
 }
 
 static void raw_done(const struct tern_result *result, const void *data, size_t length, void *ctx)
 {
+	const struct slot *slot = ctx;
+
 	finish(ctx, result->status, result->message, data, length);
+	begin_next(slot->client);
 }
 
 /* ---- the beginning ---- */
@@ -241,6 +250,18 @@ static bool issuing(const struct client *client, uint64_t now)
 					 : now < client->end_ns;
 }
 
+/* In a closed loop one call's end begins another, and those that end together leave together. */
+static void begin_next(struct client *client)
+{
+	uint64_t now;
+
+	if (!client->looping || client->refused || !client->free)
+		return;
+	now = now_ns();
+	if (issuing(client, now))
+		begin(client, now, client->id);
+}
+
 /* Nanoseconds from one call to the next in an open loop. */
 static uint64_t gap_ns(struct client *client)
 {
@@ -320,6 +341,7 @@ static int make_load(struct client *client)
 	client->end_ns =
 		options->requests ? UINT64_MAX : client->begin_ns + (uint64_t)(options->duration_s * 1e9);
 	client->due_ns = now;
+	client->looping = !options->rate;
 	for (; !err && issuing(client, now); now = now_ns()) {
 		if (options->rate)
 			issue_due(client, now);
@@ -327,6 +349,7 @@ static int make_load(struct client *client)
 			issue_free(client, now);
 		err = poll_once(client, wait_us(client, now));
 	}
+	client->looping = false;
 	if (load_stopped && now < client->end_ns && !options->requests)
 		client->end_ns = now;
 	return err ? err : drain(client, options->timeout_us + DRAIN_SLACK_US);
