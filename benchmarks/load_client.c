@@ -253,12 +253,9 @@ static bool issuing(const struct client *client, uint64_t now)
 /* In a closed loop one call's end begins another, and those that end together leave together. */
 static void begin_next(struct client *client)
 {
-	uint64_t now;
+	uint64_t now = client->last_done_ns;
 
-	if (!client->looping || client->refused || !client->free)
-		return;
-	now = now_ns();
-	if (issuing(client, now))
+	if (client->looping && !client->refused && client->free && issuing(client, now))
 		begin(client, now, client->id);
 }
 

@@ -22,6 +22,8 @@
 /* Set before load: bytes of a receive buffer, and what is switched on (DELIVER_*). */
 const volatile __u32 buffer_bytes;
 const volatile __u32 parts;
+/* Whether this machine keeps stores in order, and loads too (x86): then no atomic is needed for that. */
+const volatile __u8 total_store_order;
 
 /* Where a map is not shared with other devices' programs, max_entries is set before load. */
 struct {
@@ -88,6 +90,15 @@ static __always_inline void add_ordered(__u64 *counter)
 	__u64 before = __sync_fetch_and_add(counter, 1);
 
 	asm volatile("" : : "r"(before));
+}
+
+/* The same, but that what comes after may be seen before. */
+static __always_inline void add_released(__u64 *counter)
+{
+	if (total_store_order)
+		*(volatile __u64 *)counter = *counter + 1;
+	else
+		add_ordered(counter);
 }
 
 /* For the same reason. `bytes` is a multiple of eight. */
@@ -196,8 +207,23 @@ static __always_inline enum datapath_counter deliver_in_place(struct delivery *d
 		return DATAPATH_STEER;
 	add_ordered(&mine->count);
 	counter = place_in(&table->records[index], delivery);
-	add_ordered(&mine->count);
+	add_released(&mine->count);
 	return counter;
+}
+
+/* The engine's counters are only looked at when what was seen of them last does not do. */
+static __always_inline __u8 has_buffer(struct receive_ring *ring)
+{
+	if (ring->buffers_seen == ring->buffers_used)
+		ring->buffers_seen = load64(&ring->buffers_given);
+	return ring->buffers_seen != ring->buffers_used;
+}
+
+static __always_inline __u8 has_room(struct receive_ring *ring)
+{
+	if (ring->produced - ring->consumed_seen >= RECEIVE_RING_ENTRIES)
+		ring->consumed_seen = load64(&ring->consumed);
+	return ring->produced - ring->consumed_seen < RECEIVE_RING_ENTRIES;
 }
 
 static __always_inline enum datapath_counter deliver_to_buffer(struct delivery *delivery)
@@ -206,10 +232,10 @@ static __always_inline enum datapath_counter deliver_to_buffer(struct delivery *
 	__u64 used = ring->buffers_used;
 	__u32 place;
 
-	if (delivery->payload > buffer_bytes || load64(&ring->buffers_given) == used)
+	if (delivery->payload > buffer_bytes || !has_buffer(ring))
 		return DATAPATH_STEER;
 	/* It also sees to it that `buffers` is read after `buffers_given`. */
-	add_ordered(&ring->buffers_used);
+	add_released(&ring->buffers_used);
 	place = ring->buffers[used % RECEIVE_RING_ENTRIES];
 	if (!copy_payload(delivery, place)) {
 		ring->buffers_used = used;
@@ -295,7 +321,7 @@ static __always_inline enum datapath_counter deliver(struct xdp_md *ctx, const _
 
 	if (!(parts & DELIVER_TO_RING) || !ring)
 		return DATAPATH_STEER;
-	if (ring->produced - load64(&ring->consumed) >= RECEIVE_RING_ENTRIES)
+	if (!has_room(ring))
 		return DATAPATH_STEER;
 	delivery.packet = (const void *)header;
 	delivery.entry = &ring->entries[ring->produced % RECEIVE_RING_ENTRIES];

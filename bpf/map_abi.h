@@ -131,13 +131,18 @@ struct received {
  * run freely; an entry is at its counter modulo the ring's size.
  */
 struct receive_ring {
-	__u64 produced;    /* program: entries */
+	/* Each group is a cache line: what one side moves on, the other's spinning must not slow down. */
+	__u64 produced;     /* program: entries; the engine looks at it all the time */
+	__u64 pad0[7];
 	__u64 buffers_used; /* program: of `buffers` */
-	__u64 pad0[6];
-	__u64 consumed;    /* engine: entries */
+	__u64 consumed_seen; /* program: `consumed` and */
+	__u64 buffers_seen;  /* `buffers_given`, as they were when they were last needed */
+	__u64 pad1[5];
+	__u64 consumed;     /* engine: entries */
 	__u64 buffers_given; /* engine: of `buffers`, never more than RECEIVE_RING_ENTRIES unused */
-	__u32 sleeping;    /* engine: it wants to be woken; program: 0 when it has done so; atomic */
-	__u32 pad1[11];
+	__u64 pad2[6];
+	__u32 sleeping;     /* engine: it wants to be woken; program: 0 when it has done so; atomic */
+	__u32 pad3[15];
 	__u32 buffers[RECEIVE_RING_ENTRIES]; /* engine: places of free buffers */
 	struct received entries[RECEIVE_RING_ENTRIES];
 };
@@ -249,8 +254,8 @@ enum egress_counter {
 _Static_assert(sizeof(struct received) == 128, "received");
 _Static_assert(sizeof(struct placement) == 192, "placement");
 _Static_assert(sizeof(struct send_entry) == 192, "send_entry");
-_Static_assert(__builtin_offsetof(struct receive_ring, consumed) == 64 &&
-		   __builtin_offsetof(struct receive_ring, buffers) == 128,
+_Static_assert(__builtin_offsetof(struct receive_ring, consumed) == 128 &&
+		   __builtin_offsetof(struct receive_ring, buffers) == 256,
 	       "receive_ring");
 _Static_assert(__builtin_offsetof(struct send_ring, consumed) == 64 &&
 		   __builtin_offsetof(struct send_ring, entries) == 128,

@@ -156,6 +156,8 @@ const struct homa_ops engine_homa_ops = {
 	.random = random_word,
 };
 
+static unsigned deliver_events(struct engine *engine);
+
 /* ---- receiving ---- */
 
 struct transport_listener *engine_listener(struct engine *engine, const struct net_ip *ip, uint16_t port)
@@ -260,8 +262,11 @@ static unsigned receive_from(struct engine *engine, struct link *link)
 	unsigned i, count = link->ops->receive(link, engine->burst, ENGINE_BURST);
 
 	engine->arrival_ifindex = link->ifindex;
-	for (i = 0; i < count; i++)
+	/* One by one, as what is told now is still in the cache, and its answer may carry an acknowledgement. */
+	for (i = 0; i < count; i++) {
 		take_packet(engine, link, &engine->burst[i]);
+		deliver_events(engine);
+	}
 	if (count && link->ops->release)
 		link->ops->release(link, engine->burst, count);
 	engine->arrival_ifindex = 0;
@@ -466,6 +471,9 @@ int engine_poll(struct engine *engine)
 	engine->polled_ns = engine->now_ns;
 	engine->inside = true;
 	handled = receive_all(engine);
+	/* Answers first: what follows may take a while. */
+	if (handled)
+		engine_flush(engine);
 	if (handled && ++engine->busy_polls >= ENGINE_BUSY_POLLS && engine->watched)
 		devices_watch(engine, false);
 	handled += check_news(engine, handled);

@@ -33,8 +33,8 @@ void homa_dedupe_free(struct homa *homa)
 
 static uint64_t fingerprint(const struct homa *homa, const struct homa_peer *peer, uint64_t id)
 {
-	/* By address, not by pointer: a peer may be forgotten and made again. */
-	uint64_t print = homa_hash(homa, homa_hash(homa, peer->remote.q[0], peer->remote.q[1]), id | 1);
+	/* The peer may be forgotten and made again meanwhile: its hash stays. */
+	uint64_t print = homa_rpc_hash(homa, peer, id | 1);
 
 	return print ? print : 1;
 }

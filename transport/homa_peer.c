@@ -104,6 +104,7 @@ struct homa_peer *homa_peer_get(struct homa *homa, const struct net_ip *remote, 
 	peer->memory = memory;
 	peer->remote = *remote;
 	peer->path = path;
+	peer->hash = homa_hash(homa, remote->q[0], remote->q[1]);
 	/* What Linux Homa assumes until the first CUTOFFS: all unscheduled bytes at level 6. */
 	peer->cutoffs[HOMA_PRIORITIES - 2] = HOMA_MAX_MESSAGE;
 	bucket = bucket_of(homa, remote, &path.local);

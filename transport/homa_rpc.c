@@ -90,16 +90,14 @@ struct homa_rpc *homa_client_rpc_find(struct homa *homa, uint64_t id)
 	return rpc->state != HOMA_RPC_FREE && rpc->id == id ? rpc : NULL;
 }
 
-static struct homa_rpc **bucket_of(const struct homa *homa, const struct net_ip *remote, uint64_t id)
+static struct homa_rpc **bucket_of(const struct homa *homa, const struct homa_peer *peer, uint64_t id)
 {
-	uint64_t hash = homa_hash(homa, homa_hash(homa, remote->q[0], remote->q[1]), id);
-
-	return &homa->server_buckets[hash & (homa->servers.size - 1)];
+	return &homa->server_buckets[homa_rpc_hash(homa, peer, id) & (homa->servers.size - 1)];
 }
 
 struct homa_rpc *homa_server_rpc_find(struct homa *homa, const struct homa_peer *peer, uint64_t id)
 {
-	struct homa_rpc *rpc = *bucket_of(homa, &peer->remote, id);
+	struct homa_rpc *rpc = *bucket_of(homa, peer, id);
 
 	while (rpc && (rpc->id != id || rpc->peer != peer))
 		rpc = rpc->chain;
@@ -154,7 +152,7 @@ struct homa_rpc *homa_server_rpc_new(struct homa *homa, struct homa_peer *peer, 
 	if (!rpc)
 		return NULL;
 	rpc->id = id;
-	bucket = bucket_of(homa, &peer->remote, id);
+	bucket = bucket_of(homa, peer, id);
 	rpc->chain = *bucket;
 	*bucket = rpc;
 	homa->counters.server_rpcs++;
@@ -199,7 +197,7 @@ void homa_rpc_free(struct homa *homa, struct homa_rpc *rpc)
 	homa_rpc_set_state(homa, rpc, HOMA_RPC_FREE);
 	homa_peer_release(homa, rpc->peer);
 	if (table == &homa->servers) {
-		struct homa_rpc **link = bucket_of(homa, &rpc->peer->remote, rpc->id);
+		struct homa_rpc **link = bucket_of(homa, rpc->peer, rpc->id);
 
 		while (*link != rpc)
 			link = &(*link)->chain;

@@ -51,6 +51,7 @@ struct homa_peer {
 	uint32_t lru_tick;       /* when it was last moved to the end of homa->peers, ms */
 
 	uint64_t heard_ns;       /* last packet from it */
+	uint64_t hash;           /* of its address */
 	uint64_t cutoffs_sent_ns;
 	uint32_t cutoffs[HOMA_PRIORITIES];
 	uint16_t cutoff_version; /* of the above; 0 = none received */
@@ -258,6 +259,15 @@ static inline uint32_t homa_message_received(const struct homa_message_in *in)
 void *homa_lines_new(size_t bytes, void **memory);
 /* Keyed mixing of two words: not cryptographic, but not predictable without the key. */
 uint64_t homa_hash(const struct homa *homa, uint64_t a, uint64_t b);
+/*
+ * The same of an RPC that a peer calls us by. Ids that follow each other differ in the low
+ * bits of their hashes only, so that what is kept by it shares cache lines as they come; which
+ * eight lie together cannot be chosen, and neither can where.
+ */
+static inline uint64_t homa_rpc_hash(const struct homa *homa, const struct homa_peer *peer, uint64_t id)
+{
+	return (homa_hash(homa, peer->hash, id >> 4) & ~7ull) | (id >> 1 & 7);
+}
 
 /* ---- homa.c ---- */
 bool homa_port_is_open(const struct homa *homa, uint16_t port);

@@ -95,7 +95,7 @@ static void adapt(struct inplace_link *inplace, struct inplace_queue *queue, uin
 void inplace_refill(struct inplace_link *inplace, struct inplace_queue *queue)
 {
 	struct receive_ring *ring = queue->ring;
-	uint64_t used = __atomic_load_n(&ring->buffers_used, __ATOMIC_ACQUIRE);
+	uint64_t used = queue->used;
 	void *buffer;
 
 	if (queue->given)
@@ -143,15 +143,20 @@ static unsigned receive_queue(struct inplace_link *inplace, struct inplace_queue
 	for (; queue->next != produced && count < max; queue->next++) {
 		const struct received *next = &ring->entries[(queue->next + 1) % RECEIVE_RING_ENTRIES];
 
-		__builtin_prefetch(next);
-		__builtin_prefetch(next->header + 24);
+		/* Not one that is still to be written: it would be taken away from its writer. */
+		if (queue->next + 1 != produced) {
+			__builtin_prefetch(next);
+			__builtin_prefetch(next->header + 24);
+		}
 		if (!inplace_take(inplace, &ring->entries[queue->next % RECEIVE_RING_ENTRIES],
 				  &packets[count])) {
 			inplace->invalid++;
 			continue;
 		}
-		if (packets[count].where == LINK_BUFFER)
+		if (packets[count].where == LINK_BUFFER) {
 			__builtin_prefetch(packets[count].payload);
+			queue->used++;
+		}
 		count++;
 	}
 	return count;

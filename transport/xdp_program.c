@@ -44,6 +44,9 @@ static int choose_tier(struct receive_bpf *skeleton, const struct xdp_tier *tier
 		return error;
 	}
 	skeleton->rodata->parts = tier->parts;
+#if defined(__x86_64__)
+	skeleton->rodata->total_store_order = 1;
+#endif
 	skeleton->rodata->buffer_bytes = tier->buffer_bytes;
 	if (!error)
 		error = bpf_map__reuse_fd(skeleton->maps.arena, tier->datapath->arena_fd);

@@ -189,6 +189,9 @@ static void load(struct side *side)
 	if (in_place) {
 		skeleton->rodata->parts = DELIVER_TO_RING | DELIVER_IN_PLACE;
 		skeleton->rodata->buffer_bytes = MTU;
+#if defined(__x86_64__)
+		skeleton->rodata->total_store_order = 1;
+#endif
 		CHECK_EQ(bpf_map__reuse_fd(shared[0], side->datapath->arena_fd), 0);
 		CHECK_EQ(bpf_map__reuse_fd(shared[1], side->datapath->placements_fd), 0);
 		CHECK_EQ(bpf_map__reuse_fd(shared[2], side->datapath->running_fd), 0);
@@ -283,6 +286,7 @@ static bool input_in_place(struct side *side, const struct frame *frame)
 	in_ring++;
 	CHECK(inplace_take(side->link, &queue->ring->entries[queue->next % RECEIVE_RING_ENTRIES], &packet));
 	queue->next++;
+	queue->used += packet.where == LINK_BUFFER;
 	input(side, &packet);
 	inplace_take_back(side->link, &packet);
 	queue->ring->consumed = queue->next;
