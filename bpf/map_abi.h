@@ -204,7 +204,7 @@ struct datapath_running {
 /* ---- sending ---- */
 
 #define SEND_RING_ENTRIES 256 /* a power of two; a veth takes no more frames at once */
-#define SEND_HEADER_BYTES 176
+#define SEND_HEADER_BYTES 184 /* and the payload, if that is short: a call of 64 bytes fits */
 #define SEND_MAX_FRAME    3456 /* bytes: what a clone, or a tap without an skb, can hold */
 #define SEND_PUMP_MAX     63   /* frames a doorbell */
 
@@ -213,7 +213,6 @@ struct send_entry {
 	__u16 payload_length; /* may be 0 */
 	__u16 header_length;
 	__u8 header[SEND_HEADER_BYTES]; /* Ethernet, IP, Homa */
-	__u8 pad[8];
 };
 
 /* Only touched while a doorbell rings, on its writer's CPU, with the bottom halves off. */

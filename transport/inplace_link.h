@@ -24,7 +24,11 @@ struct inplace_queue {
 	struct receive_ring *ring;
 	uint64_t next;     /* entry to hand out; those before were, but not all are released */
 	uint64_t given;    /* the ring's buffers_given */
-	uint64_t used;     /* buffers that were handed out; the ring's buffers_used may be ahead */
+	/*
+	 * Buffers that were handed out. The ring's buffers_used may be ahead by one of which the
+	 * program is still reading where it is: that must not be overwritten yet.
+	 */
+	uint64_t used;
 	uint32_t target;   /* buffers to keep there */
 	uint64_t calm_end; /* by the ring's buffers_used: when there may be fewer */
 };
