@@ -78,9 +78,16 @@ static void flush(struct link *link)
 
 /* ---- receiving ---- */
 
+/* Whether the program has used all buffers. Few packets at a time cannot: its counter is left in peace then. */
+static bool ran_dry(const struct inplace_queue *queue, uint64_t used)
+{
+	return used - queue->refilled_at >= RECEIVE_MANY &&
+	       __atomic_load_n(&queue->ring->buffers_used, __ATOMIC_ACQUIRE) == queue->given;
+}
+
 static void adapt(struct inplace_link *inplace, struct inplace_queue *queue, uint64_t used)
 {
-	if (used == queue->given) {
+	if (ran_dry(queue, used)) {
 		inplace->dry++;
 		if (queue->target < RECEIVE_RING_ENTRIES)
 			queue->target *= 2;
@@ -100,6 +107,7 @@ void inplace_refill(struct inplace_link *inplace, struct inplace_queue *queue)
 
 	if (queue->given)
 		adapt(inplace, queue, used);
+	queue->refilled_at = used;
 	while (queue->given - used < queue->target) {
 		buffer = arena_get(inplace->datapath->arena, inplace->buffer_bytes, ARENA_RECEIVE);
 		if (!buffer)

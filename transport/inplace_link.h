@@ -16,6 +16,7 @@
 #include "xsk_link.h"
 
 #define RECEIVE_BUFFERS  256          /* per queue, at first */
+#define RECEIVE_MANY        32          /* used between two refills: the ring may have run dry */
 #define RECEIVE_CALM     (1 << 16)    /* buffers used without running dry, until there are fewer again */
 #define INPLACE_CHECK_NS 100000000ull /* between two looks at whether the device takes frames */
 #define INPLACE_MAX_MTU  (SEND_MAX_FRAME - 14) /* bytes: the frame with its Ethernet header */
@@ -29,6 +30,7 @@ struct inplace_queue {
 	 * program is still reading where it is: that must not be overwritten yet.
 	 */
 	uint64_t used;
+	uint64_t refilled_at; /* `used` when the ring was last refilled */
 	uint32_t target;   /* buffers to keep there */
 	uint64_t calm_end; /* by the ring's buffers_used: when there may be fewer */
 };
