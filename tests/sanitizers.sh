@@ -28,6 +28,8 @@ run "$out/tern-sim" --row S7
 run "$out/tern-sim" --topology star --workload W3 --traffic all-to-all --duration-ms 2 --oracle-ms 2
 run tests/codegen/errors.sh
 run tests/network/xsk.sh
+run tests/network/inplace_link.sh
+DATAPATH=xsk run tests/network/load.sh quick
 run tests/network/samehost.sh
 run tests/network/examples.sh
 run tests/network/load.sh quick

@@ -233,7 +233,10 @@ void homa_message_free(struct homa *homa, void *data, uint32_t length);
 
 /* ---- driving it ---- */
 
-/* Handles one packet. Malformed ones are counted and dropped. See homa_packet_in.payload for what it may change. */
+/*
+ * Handles one packet. Malformed ones are counted and dropped. What it may change in the
+ * packet says homa_packet_in.payload.
+ */
 void homa_input(struct homa *homa, uint64_t now_ns, struct homa_packet_in *packet);
 /* To be called after a burst of homa_input: sends the GRANTs that it made due. */
 void homa_input_done(struct homa *homa, uint64_t now_ns);

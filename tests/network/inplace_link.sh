@@ -24,7 +24,7 @@ ip -n "$B" link set veth0 mtu 3498
 link inplace exchange "$A" veth0 "$B" veth0 || fail "exchange with MTU 3498"
 
 echo "== messages put together by XDP, and what goes wrong"
-timeout 60 "$BUILD/tests/inplace_link_test" check "$A" veth0 "$B" veth0 || fail "check"
+timeout 60 "$BUILD/tests/inplace_link" check "$A" veth0 "$B" veth0 || fail "check"
 [ "$(taps)" = 0 ] || fail "a tap is left over"
 
 echo "== a killed process leaves neither program nor tap, and the next one starts"

@@ -2,8 +2,8 @@
 /*
  * What tests/network/inplace_link.sh runs, besides xsk_link:
  *
- *	inplace_link_test check NETNS DEV NETNS DEV              what only the in-place tier does
- *	inplace_link_test measure NETNS DEV NETNS DEV MODE...    round trips and rates (MODE: see xsk_link)
+ *	inplace_link check NETNS DEV NETNS DEV              what only the in-place tier does
+ *	inplace_link measure NETNS DEV NETNS DEV MODE...    round trips and rates (MODE: see xsk_link)
  */
 #include <signal.h>
 #include <stdlib.h>
