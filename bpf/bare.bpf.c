@@ -9,6 +9,7 @@
 
 #include "bare_abi.h"
 #include "homa_core.h"
+#include "pump.h"
 
 /* Set before load. */
 const volatile __u32 slot_bytes = BARE_SLOT_MAX;
@@ -26,22 +27,6 @@ MAPPED(receive_ring, bare_ring);
 MAPPED(receive_area, bare_area);
 MAPPED(send_ring, bare_ring);
 MAPPED(send_area, bare_area);
-
-#define TO_DEVICE(times) \
-	struct { \
-		__uint(type, BPF_MAP_TYPE_DEVMAP); \
-		__uint(max_entries, times); \
-		__type(key, __u32); \
-		__type(value, struct bpf_devmap_val); \
-	} to_device_##times SEC(".maps")
-
-TO_DEVICE(1);
-TO_DEVICE(2);
-TO_DEVICE(4);
-TO_DEVICE(8);
-TO_DEVICE(16);
-TO_DEVICE(32);
-TO_DEVICE(64);
 
 static const __u32 zero;
 
@@ -98,22 +83,6 @@ int bare_receive(struct xdp_md *ctx)
 	if (COPY(bpf_xdp_load_bytes, ctx, 0, slot->bytes, length, slot_bytes - sizeof(*slot)))
 		*(volatile __u64 *)&ring->produced = produced + 1;
 	return XDP_DROP;
-}
-
-static __always_inline int broadcast(__u32 frames, __u32 *clones)
-{
-	if (frames <= 1)
-		return *clones = 1, bpf_redirect_map(&to_device_2, 0, BPF_F_BROADCAST);
-	if (frames <= 3)
-		return *clones = 3, bpf_redirect_map(&to_device_4, 0, BPF_F_BROADCAST);
-	if (frames <= 7)
-		return *clones = 7, bpf_redirect_map(&to_device_8, 0, BPF_F_BROADCAST);
-	if (frames <= 15)
-		return *clones = 15, bpf_redirect_map(&to_device_16, 0, BPF_F_BROADCAST);
-	if (frames <= 31)
-		return *clones = 31, bpf_redirect_map(&to_device_32, 0, BPF_F_BROADCAST);
-	*clones = BARE_PUMP_MAX;
-	return bpf_redirect_map(&to_device_64, 0, BPF_F_BROADCAST);
 }
 
 /* On the tap. */

@@ -99,7 +99,7 @@ _Static_assert(DATAPATH_ALL_COUNTERS_USED <= DATAPATH_COUNTERS_MAX, "counters fi
 
 /* ---- receiving ---- */
 
-/* What of it is switched on, as in enum inplace_part of the engine. */
+/* What of it is switched on, as the first two of enum tern_datapath_part. */
 #define DELIVER_TO_RING  1
 #define DELIVER_IN_PLACE 2 /* messages are put together; takes DELIVER_TO_RING */
 

@@ -261,15 +261,15 @@ static unsigned receive_from(struct engine *engine, struct link *link)
 {
 	unsigned i, count = link->ops->receive(link, engine->burst, ENGINE_BURST);
 
-	engine->arrival_ifindex = link->ifindex;
 	/* One by one, as what is told now is still in the cache, and its answer may carry an acknowledgement. */
 	for (i = 0; i < count; i++) {
+		engine->arrival_ifindex = link->ifindex;
 		take_packet(engine, link, &engine->burst[i]);
+		engine->arrival_ifindex = 0;
 		deliver_events(engine);
 	}
 	if (count && link->ops->release)
 		link->ops->release(link, engine->burst, count);
-	engine->arrival_ifindex = 0;
 	return count;
 }
 

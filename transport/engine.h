@@ -132,7 +132,7 @@ struct engine {
 	void *ctx;
 	enum tern_xdp_mode xdp_mode;
 	enum tern_datapath datapath_mode;
-	unsigned datapath_parts;   /* enum inplace_part */
+	unsigned datapath_parts;   /* enum tern_datapath_part */
 	uint64_t datapath_memory;  /* bytes */
 	uint16_t client_port;
 	bool inside;               /* in poll: what is queued is sent at its end */
@@ -246,7 +246,7 @@ int device_open(struct engine *engine, int ifindex, int level, struct device **d
 int devices_open_all(struct engine *engine, const struct net_ip *ip);
 /* NULL when it is not open. */
 struct device *device_find(struct engine *engine, int ifindex);
-/* Closes devices that have failed, which is logged, and opens those anew whose MAC address has changed. */
+/* Closes devices that have failed, which is logged, and opens those anew whose MAC address has changed, or whose MTU has grown. */
 void devices_check(struct engine *engine);
 void devices_close(struct engine *engine);
 /*

@@ -12,17 +12,11 @@
 #include "link.h"
 #include "xsk.h"
 
-/* Which of the tier's parts are used (tern.h). */
-enum inplace_part {
-	INPLACE_RECEIVE = TERN_PART_RECEIVE,
-	INPLACE_PLACE = TERN_PART_PLACE,
-	INPLACE_TAP = TERN_PART_TAP,
-	INPLACE_PUMP = TERN_PART_PUMP,
-	INPLACE_ALL = INPLACE_RECEIVE | INPLACE_PLACE | INPLACE_TAP | INPLACE_PUMP,
-};
+/* All of enum tern_datapath_part. */
+#define INPLACE_ALL (TERN_PART_RECEIVE | TERN_PART_PLACE | TERN_PART_TAP | TERN_PART_PUMP)
 
 /*
- * As xsk_link_open. `options->mode` must not be TERN_XDP_GENERIC: redirecting from a tap and
+ * As xsk_link_open, with those `parts` (enum tern_datapath_part). `options->mode` must not be TERN_XDP_GENERIC: redirecting from a tap and
  * writing in place are only fast, and only tested, with native XDP. -EOPNOTSUPP where
  * that cannot be had.
  */

@@ -67,14 +67,14 @@ static int open_rings(struct inplace_link *inplace)
 static void open_tap(struct inplace_link *inplace)
 {
 	/* A driver with zero-copy is fastest by it. */
-	if (!(inplace->parts & INPLACE_TAP) || inplace->xsk->zero_copy)
+	if (!(inplace->parts & TERN_PART_TAP) || inplace->xsk->zero_copy)
 		return;
 	inplace->has_tap = !tap_open(&inplace->tap, &inplace->xsk->device, inplace->datapath, &inplace->log);
 	if (!inplace->has_tap) {
 		link_logf(&inplace->log, TERN_LOG_WARNING, "packets are sent by AF_XDP, which takes longer");
 		return;
 	}
-	if (!(inplace->parts & INPLACE_PUMP))
+	if (!(inplace->parts & TERN_PART_PUMP))
 		inplace->tap.pump_from = TAP_NO_PUMP;
 	inplace->to_tap = tap_usable(&inplace->tap);
 }
@@ -83,7 +83,7 @@ static int set_up(struct inplace_link *inplace)
 {
 	int error = 0;
 
-	if (inplace->parts & INPLACE_RECEIVE) {
+	if (inplace->parts & TERN_PART_RECEIVE) {
 		error = open_rings(inplace);
 		if (!error)
 			error = open_epoll(inplace);
@@ -109,8 +109,8 @@ int inplace_link_open(const struct xsk_link_options *options, struct datapath *d
 
 	if (error)
 		return error;
-	if (parts & INPLACE_RECEIVE)
-		tier.parts = DELIVER_TO_RING | (parts & INPLACE_PLACE ? DELIVER_IN_PLACE : 0);
+	if (parts & TERN_PART_RECEIVE)
+		tier.parts = DELIVER_TO_RING | (parts & TERN_PART_PLACE ? DELIVER_IN_PLACE : 0);
 	tier.buffer_bytes = device.mtu;
 	native.mode = TERN_XDP_NATIVE;
 	error = xsk_link_open_tier(&native, &tier, &xsk);

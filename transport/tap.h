@@ -57,7 +57,7 @@ struct tap {
 	uint64_t pumped;           /* frames by doorbell */
 	uint64_t doorbells;
 	uint64_t full;             /* frames dropped as the ring or the arena was full */
-	uint64_t errors;           /* writes that failed */
+	uint64_t errors;           /* writes that failed, and frames that a doorbell did not take */
 	void *per_cpu;             /* scratch for counters */
 	uint32_t cpus;
 };

@@ -61,7 +61,7 @@ static enum tern_xdp_mode mode_of(const char *name)
 					  : TERN_XDP_AUTO;
 }
 
-/* "inplace" or "inplace:PARTS" (enum inplace_part): the parts; 0 for the xsk tier. */
+/* "inplace" or "inplace:PARTS" (enum tern_datapath_part): the parts; 0 for the xsk tier. */
 static unsigned parts_of(const char *mode)
 {
 	if (strncmp(mode, "inplace", 7))

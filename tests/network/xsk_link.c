@@ -72,8 +72,8 @@ static void expect(void *ctx, const char *name, uint64_t value)
 					   "tap_pumped", "tap_pump_from", NULL };
 	struct expected *expected = ctx;
 
-	if (is_one_of(name, expected->parts & INPLACE_RECEIVE ? in_place : by_xsk) ||
-	    is_one_of(name, expected->parts & INPLACE_TAP ? from_tap : from_xsk)) {
+	if (is_one_of(name, expected->parts & TERN_PART_RECEIVE ? in_place : by_xsk) ||
+	    is_one_of(name, expected->parts & TERN_PART_TAP ? from_tap : from_xsk)) {
 		CHECK_EQ(value, expected->packets);
 	} else if (!is_one_of(name, any) && value) {
 		fprintf(stderr, "counter %s is %llu\n", name, (unsigned long long)value);
@@ -82,7 +82,7 @@ static void expect(void *ctx, const char *name, uint64_t value)
 	if (!strcmp(name, "tap_written") || !strcmp(name, "tap_pumped"))
 		expected->by_tap += value;
 	if (!strcmp(name, "tap_pumped"))
-		CHECK_EQ(value > 0, (expected->parts & INPLACE_PUMP) != 0);
+		CHECK_EQ(value > 0, (expected->parts & TERN_PART_PUMP) != 0);
 }
 
 static void check_fd(struct end *from, struct end *to)
@@ -137,7 +137,7 @@ static int exchange(const char *mode, char **arguments)
 	for (int i = 0; i < 2; i++) {
 		expected = (struct expected){ .packets = sent, .parts = parts_of(mode) };
 		ends[i].link->ops->counters(ends[i].link, expect, &expected);
-		CHECK_EQ(expected.by_tap, expected.parts & INPLACE_TAP ? sent : 0);
+		CHECK_EQ(expected.by_tap, expected.parts & TERN_PART_TAP ? sent : 0);
 		close_end(&ends[i]);
 	}
 	printf("%llu packets each way\n", (unsigned long long)sent);
